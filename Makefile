@@ -1,0 +1,33 @@
+# make repro   everything: corpus → features → training → talking heads → metrics, report
+# make test    the tests, with a whole small `dvc repro` among them
+# make lint    ruff;  make profile NAME=paper   write a profile's values into params.yaml
+
+SHELL := /bin/bash
+PYTHON := $(shell for p in python3.12 python3.11 python3 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$p; break; }; done)
+NAME ?= paper
+# Stages are started as `python -m stages.X`: the environment's python must come first.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: repro test lint profile
+
+repro: .venv/.complete
+	python -m pipeline.parameters
+	dvc repro
+
+test: .venv/.complete
+	python -m pytest
+
+lint: .venv/.complete
+	ruff check .
+	ruff format --check .
+
+profile: .venv/.complete
+	python -m pipeline.profiles $(NAME)
+
+.venv/.complete: requirements.txt
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, and neither python3.12 nor python3.11 was found"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	.venv/bin/python -m pip check
+	touch $@

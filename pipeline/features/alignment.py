@@ -1,0 +1,90 @@
+"""Alignment of faces to a template by similarity transforms, and aligned crops (Kesim & Erzin §4.1).
+
+A similarity is a 2×3 matrix [sR | t] that maps points x of a video frame to sRx + t in the crop.
+"""
+
+import cv2
+import numpy as np
+
+from pipeline.features.landmarks import LEFT_EYE, MIRRORED, RIGHT_EYE, RIGID
+from pipeline.features.smoothing import ground_truth_landmarks, transform_landmarks
+
+
+def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation, scale and shift that bring `source` closest to `target` in least squares; never a reflection.
+
+    source, target: (n, 2). Returns float64 (2, 3). (Umeyama 1991; in the plane it is one complex number.)
+    """
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    z = (source - source_mean) @ [1, 1j]
+    w = (target - target_mean) @ [1, 1j]
+    a = np.vdot(z, w) / np.vdot(z, z).real
+    linear = np.array([[a.real, -a.imag], [a.imag, a.real]])
+    return np.column_stack([linear, target_mean - linear @ source_mean])
+
+
+def apply_similarity(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (…, 2) through one similarity (2, 3)."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def mean_face(faces: np.ndarray, rounds: int = 5) -> np.ndarray:
+    """The mean of faces (n, 68, 2) after each is aligned to it by its rigid points (generalised Procrustes).
+
+    Returns (68, 2), symmetrical about its vertical axis, upright, centred between the eyes, in units of the eyes' distance.
+    """
+    mean = _upright(faces[0])
+    for _ in range(rounds):
+        aligned = [apply_similarity(fit_similarity(face[RIGID], mean[RIGID]), face) for face in faces]
+        mean = np.mean(aligned, axis=0)
+        # Half of the training clips are mirrored: the template must fit them as well.
+        mean = _upright((mean + mean[MIRRORED] * [-1, 1]) / 2)
+    return mean
+
+
+def _upright(face: np.ndarray) -> np.ndarray:
+    right, left = face[RIGHT_EYE].mean(axis=0), face[LEFT_EYE].mean(axis=0)
+    return apply_similarity(fit_similarity(np.array([right, left]), np.array([[-0.5, 0.0], [0.5, 0.0]])), face)
+
+
+def template(faces: np.ndarray, image_size: int, eye_distance: float, eye_height: float) -> np.ndarray:
+    """The mean face placed in the crop: (n, 68, 2) → (68, 2) in crop pixels.
+
+    eye_distance: distance of the eyes' centres over the crop's width; eye_height: their height from the top over the crop's.
+    """
+    centre = np.array([(image_size - 1) / 2, eye_height * image_size])
+    return mean_face(faces) * eye_distance * image_size + centre
+
+
+def aligning_transforms(landmarks: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """One similarity per frame, by eyes, nose and the points between cheek and temple: (T, 68, 2) → (T, 2, 3)."""
+    return np.stack([fit_similarity(frame[RIGID], template[RIGID]) for frame in landmarks])
+
+
+def crop_face(image: np.ndarray, matrix: np.ndarray, image_size: int) -> np.ndarray:
+    """Draw the aligned crop: uint8 (H, W, 3) → (image_size, image_size, 3). Beyond the image, its border is repeated.
+
+    A face that shrinks is drawn larger first and then averaged over areas, since plain interpolation would alias.
+    """
+    scale = np.hypot(*matrix[:, 0])
+    k = max(1, round(1 / scale))
+    # Pixel centres lie at whole numbers: enlarging by k moves x to k·x + (k − 1)/2.
+    enlarged = k * matrix + np.array([[0, 0, (k - 1) / 2]] * 2)
+    size = (image_size * k, image_size * k)
+    drawn = cv2.warpAffine(image, enlarged, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(drawn, (image_size, image_size), interpolation=cv2.INTER_AREA) if k > 1 else drawn
+
+
+def align_clip(
+    frames: np.ndarray, landmarks: np.ndarray, template: np.ndarray, image_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Aligned crops and aligned ground-truth landmarks of one clip.
+
+    frames: uint8 (T, H, W, 3); landmarks: raw, (T, 68, 2) in pixels of the frame.
+    Returns crops uint8 (T, image_size, image_size, 3) and landmarks float32 (T, 68, 2) in pixels of the crop.
+    """
+    true = ground_truth_landmarks(landmarks)
+    transforms = aligning_transforms(transform_landmarks(true), template)
+    crops = np.stack([crop_face(frame, m, image_size) for frame, m in zip(frames, transforms, strict=True)])
+    aligned = np.stack([apply_similarity(m, points) for m, points in zip(transforms, true, strict=True)])
+    return crops, aligned.astype(np.float32)

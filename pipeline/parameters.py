@@ -1,0 +1,180 @@
+"""`params.yaml`: what may stand in it, checked as a whole before any stage does its work.
+
+`python -m pipeline.parameters` checks it, and the corpus that it names, without running anything.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import UserError, one_line_errors
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0)]
+Split = Literal["test_sentences", "test"]
+
+
+class Group(BaseModel):
+    """Unknown keys are errors, and numbers are not guessed from strings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Compute(Group):
+    workers: Positive | Literal["auto"]
+
+
+class DemoCorpus(Group):
+    training_subjects: Annotated[int, Field(ge=1, le=14)]
+    clips_per_emotion: Positive
+
+
+class Corpus(Group):
+    layout: Literal["crema_d", "grid", "tcd_timit", "folder"]
+    root: str
+    fps: Annotated[float, Field(gt=0)]
+    held_out_sentences: Annotated[int, Field(ge=0)]
+    max_rejected: Share
+
+
+class Landmarks(Group):
+    max_missing: Share
+
+
+class Alignment(Group):
+    image_size: Annotated[int, Field(ge=64, multiple_of=32)]
+    eye_distance: Share
+    eye_height: Share
+
+
+class Heatmaps(Group):
+    sigma: Annotated[float, Field(gt=0)]
+
+
+class AudioFeatures(Group):
+    sample_rate: Annotated[int, Field(ge=8000)]
+    mel_bands: Positive
+    window_ms: Annotated[float, Field(gt=0)]
+
+
+class Training(Group):
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "32-true", "bf16-mixed"]
+
+
+class LearningRate(Group):
+    generator: Annotated[float, Field(gt=0)]
+    discriminator: Annotated[float, Field(gt=0)]
+
+
+class KesimErzin(Group):
+    width: Annotated[float, Field(gt=0)]
+    context_frames: Annotated[int, Field(ge=0)]
+    decision_every: Positive
+    excerpt_frames: Positive | None
+    epochs: Positive
+    learning_rate: LearningRate
+    betas: Annotated[list[Share], Field(min_length=2, max_length=2)]
+
+
+class Weights(Group):
+    frame: Weight
+    sequence: Weight
+    feature_matching: Weight
+
+
+class System(Group):
+    weights: Weights
+
+
+class EndToEnd(Group):
+    speech_without_fm: System
+    speech: System
+    landmark: System
+    speech_landmark: System
+
+
+class Synthesis(Group):
+    visible_mark: bool
+
+
+class Evaluation(Group):
+    split: Split
+    detection_size: Annotated[int, Field(ge=64)]
+    bootstrap_samples: Positive
+
+
+class Report(Group):
+    contact_sheet_step: Positive
+    clips_per_system: Positive
+
+
+class Parameters(Group):
+    """The whole file; a stage reads from it exactly what `dvc.yaml` lists under its `params`."""
+
+    seed: Annotated[int, Field(ge=0)]
+    compute: Compute
+    demo_corpus: DemoCorpus
+    corpus: Corpus
+    landmarks: Landmarks
+    alignment: Alignment
+    heatmaps: Heatmaps
+    audio_features: AudioFeatures
+    training: Training
+    kesim_erzin: KesimErzin
+    end_to_end: EndToEnd
+    synthesis: Synthesis
+    evaluation: Evaluation
+    report: Report
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Parameters":
+        excerpt, every = self.kesim_erzin.excerpt_frames, self.kesim_erzin.decision_every
+        if excerpt is not None and excerpt < every:
+            raise ValueError(f"kesim_erzin.excerpt_frames ({excerpt}) must be at least decision_every ({every})")
+        return self
+
+
+def load(path: Path = Path("params.yaml")) -> Parameters:
+    """Read and check the parameters. Raises UserError naming the file, the key, what it holds and what it may hold."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing here ({Path.cwd()}); run from the project's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Parameters.model_validate(values)
+    except ValidationError as error:
+        explanations: dict[str, list[str]] = {}
+        for problem in error.errors():
+            # The members of a union are tried one by one (`workers.int`, `workers.literal[…]`): one key, one line.
+            key = ".".join(
+                part for part in map(str, problem["loc"]) if not part.startswith(("int", "literal", "constr"))
+            )
+            explanations.setdefault(key, []).append(_explain(path, key, problem))
+        raise UserError("; ".join(texts[-1] for texts in explanations.values())) from None
+
+
+def _explain(path: Path, key: str, problem: dict) -> str:
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: {key} is not a known key; remove it or correct its spelling"
+    if problem["type"] == "missing":
+        return f"{path}: {key} is missing; `git diff {path}` shows what was removed"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{path}: {key}: {message} (got {problem['input']!r})" if key else f"{path}: {message}"
+
+
+@one_line_errors
+def main() -> None:
+    """Check the parameters, and that the corpus they name is there (the demo corpus is rendered by its own stage)."""
+    p = load()
+    if p.corpus.root != "data/demo_corpus" and not Path(p.corpus.root).is_dir():
+        raise UserError(f"params.yaml: corpus.root: the folder {p.corpus.root} does not exist")
+
+
+if __name__ == "__main__":
+    main()

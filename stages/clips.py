@@ -1,0 +1,21 @@
+"""List the corpus's clips, with what their containers say and the split that each belongs to."""
+
+from pathlib import Path
+
+from pipeline import parameters
+from pipeline.corpus.inventory import list_clips
+from pipeline.corpus.tables import write_rejected, write_table
+from pipeline.errors import one_line_errors
+
+
+@one_line_errors
+def main() -> None:
+    p = parameters.load()
+    clips, rejected = list_clips(p.corpus.layout, Path(p.corpus.root), p.corpus.held_out_sentences)
+    write_rejected(Path("data/clips"), "clips", rejected, len(clips) + len(rejected), p.corpus.max_rejected)
+    write_table(clips, Path("data/clips/clips.parquet"))
+    print(", ".join(f"{split} {count}" for split, count in clips["split"].value_counts().items()))
+
+
+if __name__ == "__main__":
+    main()
