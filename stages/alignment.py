@@ -28,7 +28,9 @@ def main() -> None:
     landmarks = read_landmarks(Path("data/landmarks/landmarks.parquet"))
     train = [clip for clip in landmarks if clips.loc[clip, "split"] == "train"]
     if not train:
-        raise UserError("no clip is left to train on; see corpus.held_out_sentences and the column `split` of data/clips")
+        raise UserError(
+            "no clip is left to train on; see corpus.held_out_sentences and the column `split` of data/clips"
+        )
     faces = np.stack([ground_truth_landmarks(landmarks[clip]).mean(axis=0) for clip in train])
     target = template(faces, p.alignment.image_size, p.alignment.eye_distance, p.alignment.eye_height)
 

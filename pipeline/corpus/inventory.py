@@ -10,9 +10,9 @@ from pipeline.corpus.splits import split_of
 from pipeline.errors import ClipRejected
 from pipeline.video import probe
 
-COLUMNS = (
-    "clip subject sentence emotion level transcript split video audio fps width height duration_s sample_rate checksum"
-).split()
+DESCRIPTION = ["subject", "sentence", "emotion", "level", "transcript"]
+HEADER = ["fps", "width", "height", "duration_s", "sample_rate"]
+COLUMNS = ["clip", *DESCRIPTION, "split", "video", "audio", *HEADER, "checksum"]
 
 
 def list_clips(layout: str, root: Path, held_out_sentences: int) -> tuple[pd.DataFrame, dict[str, ClipRejected]]:
@@ -43,9 +43,9 @@ def _row(clip: Clip) -> dict:
     audio = clip.video if stream.sample_rate is not None else clip.audio
     return {
         "clip": clip.id,
-        **{key: getattr(clip, key) for key in ("subject", "sentence", "emotion", "level", "transcript")},
+        **{key: getattr(clip, key) for key in DESCRIPTION},
         "video": str(clip.video),
         "audio": str(audio),
-        **{key: getattr(stream, key) for key in ("fps", "width", "height", "duration_s", "sample_rate")},
+        **{key: getattr(stream, key) for key in HEADER},
         "checksum": hashlib.md5(b"".join(path.read_bytes() for path in dict.fromkeys((clip.video, audio)))).hexdigest(),
     }

@@ -3,6 +3,17 @@
 import numpy as np
 
 
+def window_samples(sample_rate: int, window_ms: float) -> tuple[int, int]:
+    """Length and hop of the spectrum's window in samples; the hop is half a window (Kesim & Erzin §4.1)."""
+    window = 2 * round(sample_rate * window_ms / 2000)
+    return window, window // 2
+
+
+def columns_per_frame(sample_rate: int, window_ms: float, fps: float) -> float:
+    """Mel columns per video frame."""
+    return sample_rate / window_samples(sample_rate, window_ms)[1] / fps
+
+
 def mel_windows(mel: np.ndarray, n_frames: int, columns_per_frame: float, context_frames: int) -> np.ndarray:
     """The mel columns about each video frame: the frame itself and `context_frames` either side (Kesim & Erzin §3.2).
 
