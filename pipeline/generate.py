@@ -92,7 +92,7 @@ def talk(
         heatmaps = landmark_heatmaps(np.stack([photo_landmarks, *landmarks[:n_frames]]), size, how["sigma"])
         driving = Driving(n_frames, driving.mel, heatmaps[1:], heatmaps[0])
         waveform = waveform[: round(n_frames / how["fps"] * sample_rate)]
-    frames = tqdm(generate(trained, photo, driving, seed), f"{system}", n_frames, unit="frame")
+    frames = tqdm(generate(trained, photo, driving, seed), f"{system}", n_frames, unit="frame", disable=None)
     write_clip(output, frames, waveform, system, how["fps"], sample_rate, visible_mark)
     print(f"{output}: {n_frames / how['fps']:.1f} s, a face of {size}×{size} px by {system}")
 

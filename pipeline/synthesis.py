@@ -74,7 +74,7 @@ def synthesise(system: str, trained: Trained | None, store: ClipStore, out: Path
     """
     waveforms = Shards(Path("data/audio_features/waveform"))
     with ShardWriter(out / "frames") as shards:
-        for clip in tqdm(store.ids(*TEST_SPLITS), f"synthesis of {system}", unit="clip"):
+        for clip in tqdm(store.ids(*TEST_SPLITS), f"synthesis of {system}", unit="clip", disable=None):
             crops = store.crops[clip]
             if system == "static":
                 frames = np.repeat(crops[:1], len(crops), axis=0)

@@ -16,7 +16,7 @@ def main() -> None:
     p = parameters.load()
     landmarks = read_landmarks(Path("data/alignment/landmarks.parquet"))
     with ShardWriter(Path("data/heatmaps")) as shards:
-        for clip, points in tqdm(landmarks.items(), "heatmaps", unit="clip"):
+        for clip, points in tqdm(landmarks.items(), "heatmaps", unit="clip", disable=None):
             shards.add(clip, landmark_heatmaps(points, p.alignment.image_size, p.heatmaps.sigma))
 
 

@@ -25,7 +25,9 @@ def each(
     n_workers = min(count(workers), len(items))
     if n_workers <= 1:
         yield from zip(
-            items, tqdm(map(_attempt, [work] * len(items), items), label, len(items), unit="clip"), strict=True
+            items,
+            tqdm(map(_attempt, [work] * len(items), items), label, len(items), unit="clip", disable=None),
+            strict=True,
         )
         return
     # A fresh interpreter per worker: forking one that holds threads (BLAS, Arrow) can hang. One thread each, or they compete.
@@ -34,7 +36,7 @@ def each(
     try:
         with ProcessPoolExecutor(n_workers, get_context("spawn"), initializer=_single_threaded) as pool:
             results = pool.map(_attempt, [work] * len(items), items, chunksize=1)
-            yield from zip(items, tqdm(results, label, len(items), unit="clip"), strict=True)
+            yield from zip(items, tqdm(results, label, len(items), unit="clip", disable=None), strict=True)
     finally:
         for name, value in threads.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

@@ -72,8 +72,8 @@ def detect_clip(video: Path, fps: float, max_missing: float) -> tuple[np.ndarray
     """Face box and landmarks of every frame of a video, on the clock of `fps`.
 
     Returns boxes int32 (T, 4), landmarks float32 (T, 68, 2) in pixels of the frame, has_face bool (T,); frames without a face
-    are bridged from their neighbours. Raises ClipRejected: what `read_frames` does, and no_face where more than a share of
-    `max_missing` of the frames have none.
+    are bridged from their neighbours. Raises ClipRejected: what `read_frames` does, no_face where more than a share of
+    `max_missing` of the frames have none, no_face_at_start where the first has none (damaged files begin in grey).
     """
     frames = read_frames(video, fps)
     boxes = np.zeros((len(frames), 4), np.int32)
@@ -85,6 +85,8 @@ def detect_clip(video: Path, fps: float, max_missing: float) -> tuple[np.ndarray
             boxes[t], landmarks[t], has_face[t] = box, predict_landmarks(frame, box), True
     if not has_face.any() or (~has_face).mean() > max_missing:
         raise ClipRejected("no_face", f"{video}: no face in {(~has_face).sum()} of {len(frames)} frames")
+    if not has_face[0]:
+        raise ClipRejected("no_face_at_start", f"{video}: no face in its first frame, which every system starts from")
     return boxes, bridge_gaps(landmarks, has_face).astype(np.float32), has_face
 
 

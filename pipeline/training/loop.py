@@ -40,7 +40,9 @@ def fit(
         torch.manual_seed(clips.seed * 1_000_003 + epoch)
         started, means = time.perf_counter(), defaultdict(list)
         n_frames = 0
-        for clip in tqdm(clips.epoch(epoch), f"epoch {epoch + 1}/{schedule.epochs}", len(clips.train), unit="clip"):
+        for clip in tqdm(
+            clips.epoch(epoch), f"epoch {epoch + 1}/{schedule.epochs}", len(clips.train), unit="clip", disable=None
+        ):
             clip = _to_device(fabric, clip)
             fake, _ = system.generator(clip, len(clip.frames))
             terms = system.discriminator_terms(clip, fake.detach())

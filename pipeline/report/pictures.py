@@ -1,0 +1,105 @@
+"""Contact sheets, loss curves and bar charts, as PNG."""
+
+import os
+from pathlib import Path
+
+import cv2
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+COLOURS = {
+    "ground_truth": "#444444",
+    "static": "#aaaaaa",
+    "speech_without_fm": "#c44e52",
+    "speech": "#dd8452",
+    "landmark": "#4c72b0",
+    "speech_landmark": "#55a868",
+}
+# What the charts show of metrics/evaluation.json: label, and which way is better.
+CHARTED = {
+    "lmd": "LMD (px) ↓",
+    "mouth_correlation": "mouth-opening correlation ↑",
+    "psnr": "PSNR (dB) ↑",
+    "ssim": "SSIM ↑",
+}
+
+
+def contact_sheet(rows: dict[str, np.ndarray], step: int, max_columns: int = 14, size: int = 96) -> np.ndarray:
+    """Every `step`-th frame of each clip in `rows` (name → uint8 (T, S, S, 3)), one named row each: uint8 (H, W, 3)."""
+    strips = []
+    for name, frames in rows.items():
+        images = [cv2.resize(f, (size, size), interpolation=cv2.INTER_CUBIC) for f in frames[::step][:max_columns]]
+        strip = np.concatenate([np.full((size, 150, 3), 255, np.uint8), *images], axis=1)
+        cv2.putText(strip, name, (6, size // 2 + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        strips.append(strip)
+    width = min(strip.shape[1] for strip in strips)
+    return np.concatenate([strip[:, :width] for strip in strips])
+
+
+def save_image(path: Path, image: np.ndarray) -> None:
+    """Write an RGB image as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image[..., ::-1])
+
+
+def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict]) -> None:
+    """One panel per metric of CHARTED, a bar per system, with the 95 % interval where there is one."""
+    systems = [system for system in COLOURS if system in means]
+    figure, axes = plt.subplots(1, len(CHARTED), figsize=(15, 3.6), layout="constrained")
+    for axis, (metric, label) in zip(axes, CHARTED.items(), strict=True):
+        for place, system in enumerate(systems):
+            value = means[system][metric]
+            # The truth's own PSNR is a cap and its LMD nought: they would flatten the rest.
+            if value is None or (system == "ground_truth" and metric == "psnr"):
+                continue
+            low, high = intervals[system][metric] or (value, value)
+            axis.bar(place, value, color=COLOURS[system], yerr=[[value - low], [high - value]], capsize=3)
+        axis.set_title(label, fontsize=10)
+        axis.set_xticks(range(len(systems)), [s.replace("_", "\n") for s in systems], fontsize=7)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[2].set_ylim(bottom=15)
+    _save(figure, path)
+
+
+def loss_curves(path: Path, losses: dict[str, pd.DataFrame]) -> None:
+    """One panel per column of the systems' loss tables, a line per system."""
+    columns = list(dict.fromkeys(column for table in losses.values() for column in table.columns if column != "epoch"))
+    n_rows = -(-len(columns) // 3)
+    figure, axes = plt.subplots(n_rows, 3, figsize=(13, 2.8 * n_rows), layout="constrained", squeeze=False)
+    for axis, column in zip(axes.flat, columns, strict=False):
+        for system, table in losses.items():
+            if column in table:
+                axis.plot(table["epoch"], table[column], label=system, color=COLOURS[system])
+        axis.set_title(column.replace("_", " "), fontsize=10)
+        axis.set_xlabel("epoch", fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes.flat[len(columns) :]:
+        axis.remove()
+    axes.flat[0].legend(fontsize=7, frameon=False)
+    _save(figure, path)
+
+
+def opening_curves(path: Path, openings: dict[str, np.ndarray], fps: float) -> None:
+    """Mouth opening over time of one clip: system → (T,), in inter-ocular distances; the truth is drawn thick."""
+    figure, axis = plt.subplots(figsize=(10, 2.6), layout="constrained")
+    for system, opening in openings.items():
+        style = {"linewidth": 3, "alpha": 0.5} if system == "ground_truth" else {"linewidth": 1.3}
+        axis.plot(np.arange(len(opening)) / fps, opening, label=system, color=COLOURS[system], **style)
+    axis.set_xlabel("seconds")
+    axis.set_ylabel("mouth opening")
+    axis.legend(fontsize=7, frameon=False, ncols=len(openings))
+    axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    # Without the writer's name and version equal plots are equal files.
+    figure.savefig(partial, dpi=110, format="png", metadata={"Software": None})
+    plt.close(figure)
+    os.replace(partial, path)

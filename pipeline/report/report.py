@@ -1,0 +1,63 @@
+"""Gather the evaluation's figures, the pictures and the clips into `data/report/`."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.corpus.shards import Shards
+from pipeline.report.page import data_uri, render_page
+from pipeline.report.pictures import COLOURS, bar_chart, contact_sheet, loss_curves, opening_curves, save_image
+
+
+def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_clips: int) -> None:
+    """Write contact sheets, charts and index.html to data/report. `split`: whose clips are shown."""
+    out = data / "report"
+    evaluation = data / "evaluation"
+    means = json.loads((metrics / "evaluation.json").read_text())
+    details = json.loads((evaluation / f"{split}.json").read_text())
+    openings = pd.read_parquet(evaluation / "mouth_opening.parquet")
+    systems = [system for system in COLOURS if system in means]
+
+    losses = {s: pd.read_csv(path) for s in systems if (path := metrics / "losses" / f"{s}.csv").exists()}
+    bar_chart(out / "metrics.png", means, details["intervals"])
+    loss_curves(out / "losses.png", losses)
+
+    table = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")
+    crops = Shards(data / "alignment" / "crops")
+    frames = {system: Shards(data / "synthesis" / system / "frames") for system in systems}
+    shown = _spread([clip for clip in frames["static"] if table.loc[clip, "split"] == split], n_clips)
+    for clip in shown:
+        rows = {"real": crops[clip]} | {s: frames[s][clip] for s in systems if s != "ground_truth"}
+        save_image(out / "contact_sheets" / f"{clip}.png", contact_sheet(rows, step))
+    of_clip = openings[openings["clip"] == shown[0]]
+    curves = {s: of_clip[of_clip["system"] == s]["opening"].to_numpy() for s in systems}
+    opening_curves(out / "mouth_opening.png", curves, fps)
+
+    charts = {
+        "Metrics, with 95 % intervals": "metrics",
+        f"Mouth opening in {shown[0]}": "mouth_opening",
+        "Losses": "losses",
+    }
+    page = render_page(
+        means={system: means[system] for system in systems},
+        intervals=details["intervals"],
+        signature=" · ".join(f"{key}: {value}" for key, value in details["signature"].items()),
+        n_clips=details["clips"],
+        split=split,
+        preprocessing=json.loads((metrics / "preprocessing.json").read_text()),
+        charts={title: data_uri(out / f"{name}.png", "image/png") for title, name in charts.items()},
+        systems=systems,
+        clips={
+            clip: {s: data_uri(data / "synthesis" / s / "videos" / f"{clip}.mp4", "video/mp4") for s in systems}
+            for clip in shown
+        },
+        sheets={clip: data_uri(out / "contact_sheets" / f"{clip}.png", "image/png") for clip in shown},
+    )
+    (out / "index.html").write_text(page)
+
+
+def _spread(clips: list[str], n: int) -> list[str]:
+    """n clips, spread evenly over the sorted list, and so over subjects."""
+    clips = sorted(clips)
+    return [clips[k * len(clips) // n] for k in range(min(n, len(clips)))]

@@ -1,0 +1,68 @@
+"""Measure every system and reference on the test splits: `metrics/evaluation.json` and per-clip tables."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline import parameters
+from pipeline.corpus.shards import Shards
+from pipeline.corpus.tables import write_table
+from pipeline.corpus.workers import each
+from pipeline.errors import UserError, one_line_errors
+from pipeline.evaluation.evaluate import evaluate_systems, intervals, signature, summarise
+
+SYSTEMS = ("static", "ground_truth", "speech_without_fm", "speech", "landmark", "speech_landmark")
+
+
+def evaluate(clip: str, detection_size: int) -> tuple[list[dict], dict[str, np.ndarray]]:
+    truth = Shards(Path("data/alignment/crops"))[clip]
+    generated = {system: Shards(Path("data/synthesis") / system / "frames")[clip] for system in SYSTEMS}
+    return evaluate_systems(truth, generated, detection_size)
+
+
+@one_line_errors
+def main() -> None:
+    p = parameters.load()
+    clips = pd.read_parquet("data/clips/clips.parquet").set_index("clip")
+    crops = Shards(Path("data/alignment/crops"))
+    tested = sorted(Shards(Path("data/synthesis/static/frames")))
+    if p.evaluation.split not in set(clips.loc[tested, "split"]):
+        raise UserError(
+            f"params.yaml: evaluation.split: no clip is left in {p.evaluation.split}; choose the other test split"
+        )
+    rows, openings = [], []
+    work = partial(evaluate, detection_size=p.evaluation.detection_size)
+    for clip, (measured, opening) in each(work, tested, "evaluation", p.compute.workers):
+        about = {"clip": clip, **clips.loc[clip, ["split", "subject", "sentence", "emotion"]]}
+        rows += [about | row for row in measured]
+        openings += [pd.DataFrame({"clip": clip, "system": s, "opening": values}) for s, values in opening.items()]
+    table = pd.DataFrame(rows)
+    out = Path("data/evaluation")
+    write_table(table, out / "clips.parquet")
+    write_table(pd.concat(openings), out / "mouth_opening.parquet")
+    Path("metrics").mkdir(exist_ok=True)
+    for split, of_split in table.groupby("split"):
+        details = {
+            "split": split,
+            "clips": of_split["clip"].nunique(),
+            "means": summarise(of_split),
+            "intervals": intervals(of_split, p.seed, p.evaluation.bootstrap_samples),
+            "by_emotion": {emotion: summarise(rows) for emotion, rows in of_split.groupby("emotion")},
+            "by_subject": {subject: summarise(rows) for subject, rows in of_split.groupby("subject")},
+            "signature": signature(crops[tested[0]].shape[1], p.evaluation.detection_size),
+        }
+        write_json(out / f"{split}.json", details)
+        if split == p.evaluation.split:
+            write_json(Path("metrics/evaluation.json"), details["means"])
+    print(pd.DataFrame(summarise(table[table["split"] == p.evaluation.split])).T.to_string(float_format="%.4f"))
+
+
+def write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
