@@ -12,7 +12,7 @@ FLOOR_DB, RANGE_DB = -80.0, 110.0
 def log_mel(waveform: np.ndarray, sample_rate: int, mel_bands: int, window_ms: float) -> np.ndarray:
     """Log-mel spectrum, column k centred on sample k · hop.
 
-    waveform: float mono in −1…1, shape (samples,). Returns float32 (columns, mel_bands), linear in dB: −1 is silence, 1 the most.
+    waveform: float mono in −1…1, shape (samples,). Returns float32 (columns, mel_bands), linear in dB; −1 is silence.
     """
     window, hop = window_samples(sample_rate, window_ms)
     power = librosa.feature.melspectrogram(

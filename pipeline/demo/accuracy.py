@@ -1,0 +1,90 @@
+"""How well the demo corpus can be read: the landmarks that drove it against those that the detector finds in it.
+
+    python -m pipeline.demo.accuracy [ROOT] [--every N]
+"""
+
+import argparse
+import importlib.util
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import dlib
+import numpy as np
+import pandas as pd
+
+from pipeline.corpus.tables import read_landmarks
+from pipeline.corpus.workers import each
+from pipeline.demo.motion import FPS
+from pipeline.errors import UserError, one_line_errors
+from pipeline.features.landmarks import (
+    MOUTH,
+    detect_face,
+    inter_ocular_distance,
+    mouth_opening,
+    predict_landmarks,
+    shape_predictor,
+)
+from pipeline.video import read_frames
+
+SAME_PERSON = 0.6  # dlib's own threshold on the distance of two face embeddings
+
+
+def compare_clip(item: tuple[str, np.ndarray], root: Path, every: int) -> pd.DataFrame:
+    """Every `every`-th frame of a clip: whether a face is found, mouth error in pixels and in eye distances, openings."""
+    clip, driven = item
+    rows = []
+    for t, frame in enumerate(read_frames(root / "VideoFlash" / f"{clip}.flv", FPS)):
+        if t % every:
+            continue
+        box = detect_face(frame)
+        found = predict_landmarks(frame, box) if box is not None else np.full((68, 2), np.nan)
+        error = np.linalg.norm(found[MOUTH] - driven[t, MOUTH], axis=1).mean()
+        eyes = inter_ocular_distance(driven[t])
+        rows.append((clip, box is not None, error, error / eyes, mouth_opening(driven[t]), mouth_opening(found)))
+    return pd.DataFrame(rows, columns=["clip", "has_face", "error_px", "error_iod", "driven", "detected"])
+
+
+def embeddings(root: Path, clips: list[str]) -> dict[str, np.ndarray]:
+    """dlib's face embedding (128,) of each subject, from the first frame of their first clip."""
+    models = Path(importlib.util.find_spec("face_recognition_models").submodule_search_locations[0]) / "models"
+    network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
+    result = {}
+    for clip in clips:
+        subject = clip[:4]
+        if subject not in result:
+            frame = read_frames(root / "VideoFlash" / f"{clip}.flv", FPS)[0]
+            shape = shape_predictor()(frame, dlib.rectangle(*(int(v) for v in detect_face(frame))))
+            result[subject] = np.array(network.compute_face_descriptor(frame, shape))
+    return result
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m pipeline.demo.accuracy", description=__doc__.splitlines()[0])
+    parser.add_argument("root", nargs="?", type=Path, default=Path("data/demo_corpus"), help="default: %(default)s")
+    parser.add_argument("--every", type=int, default=5, help="look at every so many frames (default: %(default)s)")
+    args = parser.parse_args()
+    if not (args.root / "truth").is_dir():
+        raise UserError(f"{args.root} has no folder `truth`; render it with `dvc repro demo_corpus`")
+    truth = read_landmarks(args.root / "truth" / "landmarks.parquet")
+    compare = partial(compare_clip, root=args.root, every=args.every)
+    table = pd.concat([rows for _, rows in each(compare, list(truth.items()), "accuracy")])
+    found = table[table["has_face"]]
+    distances = {
+        (a, b): float(np.linalg.norm(x - y)) for (a, x), (b, y) in combinations(embeddings(args.root, list(truth)).items(), 2)
+    }
+    nearest = min(distances, key=distances.get)
+    apart = sum(distance > SAME_PERSON for distance in distances.values())
+    blinks = pd.read_parquet(args.root / "truth" / "blinks.parquet")
+    seconds = sum(len(points) for points in truth.values()) / FPS
+    print(f"clips                      {len(truth)}, {seconds:.0f} s; {len(table)} frames looked at")
+    print(f"frames with a face         {100 * table['has_face'].mean():.2f} %")
+    print(f"mean mouth error           {found['error_px'].mean():.2f} px, {100 * found['error_iod'].mean():.2f} % of the eyes' distance")
+    print(f"opening, driven ~ detected r = {found['driven'].corr(found['detected']):.3f}")
+    print(f"subjects apart by > {SAME_PERSON}    {apart} of {len(distances)} pairs; nearest {'–'.join(nearest)}: {distances[nearest]:.2f}")
+    print(f"blinks                     {len(blinks) / seconds:.3f} per second, {(blinks['end_s'] - blinks['start_s']).mean():.3f} s each")
+
+
+if __name__ == "__main__":
+    main()
