@@ -155,10 +155,10 @@ def _encode(
     crf: int,
 ) -> None:
     first = next(frames)
-    # One encoder thread: with several, x264's output depends on their number, and equal runs should give equal files.
-    video = out.add_stream(
-        "libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": str(crf), "threads": "1"}
-    )
+    # Equal runs should give equal files: x264's output depends on its number of threads, and its macroblock tree varies from run
+    # to run even with one.
+    options = {"crf": str(crf), "threads": "1", "x264-params": "no-mbtree=1"}
+    video = out.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
     video.height, video.width = first.shape[:2]
     video.pix_fmt = "yuv420p"
     sound = out.add_stream("aac", rate=sample_rate, layout="mono") if audio is not None else None

@@ -3,9 +3,12 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
+import cv2
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from pipeline.errors import ClipRejected
@@ -23,33 +26,20 @@ def each(
 ) -> Iterator[tuple[Item, Any]]:
     """Yield (item, work(item)) in the items' order; where the work raised ClipRejected, the exception takes its place."""
     n_workers = min(count(workers), len(items))
+    progress = partial(tqdm, desc=label, total=len(items), unit="clip", disable=None)
     if n_workers <= 1:
-        yield from zip(
-            items,
-            tqdm(map(_attempt, [work] * len(items), items), label, len(items), unit="clip", disable=None),
-            strict=True,
-        )
+        yield from zip(items, progress(map(partial(_attempt, work), items)), strict=True)
         return
-    # A fresh interpreter per worker: forking one that holds threads (BLAS, Arrow) can hang. One thread each, or they compete.
-    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    os.environ.update(dict.fromkeys(threads, "1"))
-    try:
-        with ProcessPoolExecutor(n_workers, get_context("spawn"), initializer=_single_threaded) as pool:
-            results = pool.map(_attempt, [work] * len(items), items, chunksize=1)
-            yield from zip(items, tqdm(results, label, len(items), unit="clip", disable=None), strict=True)
-    finally:
-        for name, value in threads.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-
-
-def _single_threaded() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
+    # A fresh interpreter per worker: forking one that holds threads (BLAS, Arrow) can hang.
+    with ProcessPoolExecutor(n_workers, get_context("spawn")) as pool:
+        yield from zip(items, progress(pool.map(partial(_attempt, work), items)), strict=True)
 
 
 def _attempt(work: Callable[[Item], Any], item: Item) -> Any:
-    try:
-        return work(item)
-    except ClipRejected as problem:
-        return problem
+    # One thread each, or workers compete; and a sum over several threads is not the same to the last bit.
+    cv2.setNumThreads(1)
+    with threadpool_limits(limits=1):
+        try:
+            return work(item)
+        except ClipRejected as problem:
+            return problem

@@ -1,6 +1,6 @@
 """How well the demo corpus can be read: the landmarks that drove it against those that the detector finds in it.
 
-    python -m pipeline.demo.accuracy [ROOT] [--every N]
+python -m pipeline.demo.accuracy [ROOT] [--every N]
 """
 
 import argparse
@@ -46,7 +46,7 @@ def compare_clip(item: tuple[str, np.ndarray], root: Path, every: int) -> pd.Dat
 
 
 def embeddings(root: Path, clips: list[str]) -> dict[str, np.ndarray]:
-    """dlib's face embedding (128,) of each subject, from the first frame of their first clip."""
+    """dlib's face embedding (128,) of each subject, from the first frame of their first clip that shows a face to it."""
     models = Path(importlib.util.find_spec("face_recognition_models").submodule_search_locations[0]) / "models"
     network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
     result = {}
@@ -54,8 +54,10 @@ def embeddings(root: Path, clips: list[str]) -> dict[str, np.ndarray]:
         subject = clip[:4]
         if subject not in result:
             frame = read_frames(root / "VideoFlash" / f"{clip}.flv", FPS)[0]
-            shape = shape_predictor()(frame, dlib.rectangle(*(int(v) for v in detect_face(frame))))
-            result[subject] = np.array(network.compute_face_descriptor(frame, shape))
+            box = detect_face(frame)
+            if box is not None:
+                shape = shape_predictor()(frame, dlib.rectangle(*(int(v) for v in box)))
+                result[subject] = np.array(network.compute_face_descriptor(frame, shape))
     return result
 
 
@@ -72,7 +74,8 @@ def main() -> None:
     table = pd.concat([rows for _, rows in each(compare, list(truth.items()), "accuracy")])
     found = table[table["has_face"]]
     distances = {
-        (a, b): float(np.linalg.norm(x - y)) for (a, x), (b, y) in combinations(embeddings(args.root, list(truth)).items(), 2)
+        (a, b): float(np.linalg.norm(x - y))
+        for (a, x), (b, y) in combinations(embeddings(args.root, list(truth)).items(), 2)
     }
     nearest = min(distances, key=distances.get)
     apart = sum(distance > SAME_PERSON for distance in distances.values())
@@ -80,10 +83,16 @@ def main() -> None:
     seconds = sum(len(points) for points in truth.values()) / FPS
     print(f"clips                      {len(truth)}, {seconds:.0f} s; {len(table)} frames looked at")
     print(f"frames with a face         {100 * table['has_face'].mean():.2f} %")
-    print(f"mean mouth error           {found['error_px'].mean():.2f} px, {100 * found['error_iod'].mean():.2f} % of the eyes' distance")
+    print(
+        f"mean mouth error           {found['error_px'].mean():.2f} px, {100 * found['error_iod'].mean():.2f} % of the eyes' distance"
+    )
     print(f"opening, driven ~ detected r = {found['driven'].corr(found['detected']):.3f}")
-    print(f"subjects apart by > {SAME_PERSON}    {apart} of {len(distances)} pairs; nearest {'–'.join(nearest)}: {distances[nearest]:.2f}")
-    print(f"blinks                     {len(blinks) / seconds:.3f} per second, {(blinks['end_s'] - blinks['start_s']).mean():.3f} s each")
+    print(
+        f"subjects apart by > {SAME_PERSON}    {apart} of {len(distances)} pairs; nearest {'–'.join(nearest)}: {distances[nearest]:.2f}"
+    )
+    print(
+        f"blinks                     {len(blinks) / seconds:.3f} per second, {(blinks['end_s'] - blinks['start_s']).mean():.3f} s each"
+    )
 
 
 if __name__ == "__main__":

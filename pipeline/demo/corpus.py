@@ -1,8 +1,8 @@
 """Render the demo corpus: CREMA-D's layout and names, and beside it the truth that no real corpus has.
 
-    VideoFlash/1001_IEO_HAP_HI.flv   360×288, 25 fps, H.264 + AAC          truth/landmarks.parquet   clip, frame, points
-    AudioWAV/1001_IEO_HAP_HI.wav     the same sound, 22 050 Hz             truth/phonemes.parquet    clip, phoneme, start_s, end_s
-                                                                           truth/blinks.parquet      clip, start_s, end_s
+VideoFlash/1001_IEO_HAP_HI.flv   360×288, 25 fps, H.264 + AAC          truth/landmarks.parquet   clip, frame, points
+AudioWAV/1001_IEO_HAP_HI.wav     the same sound, 22 050 Hz             truth/phonemes.parquet    clip, phoneme, start_s, end_s
+                                                                       truth/blinks.parquet      clip, start_s, end_s
 """
 
 from functools import cache, partial
@@ -24,7 +24,7 @@ from pipeline.demo.subjects import TEST_SUBJECT, Subject, make_subject
 from pipeline.video import write_video
 
 _SILENCE = 0.2  # seconds before and after the sentence
-_SENSOR_NOISE = 2.5  # standard deviation, grey levels
+_SENSOR_NOISE = 3.5  # standard deviation, grey levels
 # Emotion in the voice (after Scherer 2003): pitch and range in eSpeak's units, factors on rate and loudness.
 _VOICES = {
     "NEU": (0, 0, 1.0, 0.6),
@@ -62,12 +62,16 @@ def make_corpus(root: Path, training_subjects: int, clips_per_emotion: int, seed
     speeches = speak_all([_utterance(name, people[int(name[:4])]) for name in names], workers)
     jobs = list(zip(names, speeches, strict=True))
     landmarks, phonemes, blinks = {}, [], []
-    for (name, _), (points, spoken, blinked) in each(partial(_make_clip, root=root, seed=seed), jobs, "demo corpus", workers):
+    for (name, _), (points, spoken, blinked) in each(
+        partial(_make_clip, root=root, seed=seed), jobs, "demo corpus", workers
+    ):
         landmarks[name] = points
         phonemes += [(name, *phoneme) for phoneme in spoken]
         blinks += [(name, *blink) for blink in blinked]
     write_landmarks(root / "truth" / "landmarks.parquet", landmarks)
-    write_table(pd.DataFrame(phonemes, columns=["clip", "phoneme", "start_s", "end_s"]), root / "truth" / "phonemes.parquet")
+    write_table(
+        pd.DataFrame(phonemes, columns=["clip", "phoneme", "start_s", "end_s"]), root / "truth" / "phonemes.parquet"
+    )
     write_table(pd.DataFrame(blinks, columns=["clip", "start_s", "end_s"]), root / "truth" / "blinks.parquet")
 
 
@@ -98,11 +102,13 @@ def _make_clip(job: tuple[str, Speech], root: Path, seed: int) -> tuple[np.ndarr
     n_frames = int(np.ceil(len(waveform) / SAMPLE_RATE * FPS))
     waveform = np.pad(waveform, (0, round(n_frames / FPS * SAMPLE_RATE) - len(waveform)))
     waveform = waveform + rng.normal(0, 2e-4, len(waveform)).astype(np.float32)  # a microphone is never quite silent
-    motion = move(phonemes, loudness(waveform, n_frames), subject.lid_fall / subject.eye_distance, emotion, level, n_frames, rng)
+    motion = move(
+        phonemes, loudness(waveform, n_frames), subject.lid_fall / subject.eye_distance, emotion, level, n_frames, rng
+    )
     frames, landmarks = _render(subject, motion, rng)
     (root / "AudioWAV").mkdir(parents=True, exist_ok=True)
     soundfile.write(root / "AudioWAV" / f"{name}.wav", waveform, SAMPLE_RATE, subtype="PCM_16")
-    write_video(root / "VideoFlash" / f"{name}.flv", frames, FPS, waveform, SAMPLE_RATE)
+    write_video(root / "VideoFlash" / f"{name}.flv", frames, FPS, waveform, SAMPLE_RATE, crf=15)
     return landmarks, phonemes, motion.blinks
 
 
@@ -121,7 +127,9 @@ def loudness(waveform: np.ndarray, n_frames: int) -> np.ndarray:
 
 def _render(subject: Subject, motion: Motion, rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray]:
     # One field of noise, shifted anew for every frame, looks as fresh as a new one and is far cheaper.
-    field = rng.normal(0, _SENSOR_NOISE, (2 * subject.picture.shape[0], 2 * subject.picture.shape[1], 3)).astype(np.float32)
+    field = rng.normal(0, _SENSOR_NOISE, (2 * subject.picture.shape[0], 2 * subject.picture.shape[1], 3)).astype(
+        np.float32
+    )
     frames, landmarks = [], []
     for displacement, closed, head in zip(motion.displacements, motion.closed, motion.head, strict=True):
         displaced = subject.landmarks + displacement * subject.eye_distance

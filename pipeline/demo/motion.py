@@ -47,11 +47,46 @@ SHUT = frozenset(_PHONEMES["shut"].split())
 # Emotion in the face: brows (inner end, outer end; up is positive), mouth corners (up; outwards), eyes (wider), opening.
 _EMOTIONS = {
     "NEU": {"inner_brow": 0.0, "outer_brow": 0.0, "corner_up": 0.0, "corner_out": 0.0, "eyes": 0.0, "opening": 1.0},
-    "HAP": {"inner_brow": 0.03, "outer_brow": 0.05, "corner_up": 0.11, "corner_out": 0.09, "eyes": -0.12, "opening": 1.1},
-    "SAD": {"inner_brow": 0.08, "outer_brow": -0.05, "corner_up": -0.08, "corner_out": -0.03, "eyes": -0.2, "opening": 0.8},
-    "ANG": {"inner_brow": -0.11, "outer_brow": 0.03, "corner_up": -0.05, "corner_out": -0.03, "eyes": -0.08, "opening": 1.2},
-    "FEA": {"inner_brow": 0.11, "outer_brow": 0.05, "corner_up": -0.03, "corner_out": 0.05, "eyes": 0.25, "opening": 1.0},
-    "DIS": {"inner_brow": -0.07, "outer_brow": -0.05, "corner_up": -0.05, "corner_out": 0.0, "eyes": -0.25, "opening": 0.9},
+    "HAP": {
+        "inner_brow": 0.03,
+        "outer_brow": 0.05,
+        "corner_up": 0.11,
+        "corner_out": 0.09,
+        "eyes": -0.12,
+        "opening": 1.1,
+    },
+    "SAD": {
+        "inner_brow": 0.08,
+        "outer_brow": -0.05,
+        "corner_up": -0.08,
+        "corner_out": -0.03,
+        "eyes": -0.2,
+        "opening": 0.8,
+    },
+    "ANG": {
+        "inner_brow": -0.11,
+        "outer_brow": 0.03,
+        "corner_up": -0.05,
+        "corner_out": -0.03,
+        "eyes": -0.08,
+        "opening": 1.2,
+    },
+    "FEA": {
+        "inner_brow": 0.11,
+        "outer_brow": 0.05,
+        "corner_up": -0.03,
+        "corner_out": 0.05,
+        "eyes": 0.25,
+        "opening": 1.0,
+    },
+    "DIS": {
+        "inner_brow": -0.07,
+        "outer_brow": -0.05,
+        "corner_up": -0.05,
+        "corner_out": 0.0,
+        "eyes": -0.25,
+        "opening": 0.9,
+    },
 }
 _INTENSITY = {"XX": 1.0, "LO": 0.6, "MD": 0.85, "HI": 1.1}
 
@@ -103,7 +138,7 @@ def move(
 def mouth_tracks(phonemes: list[tuple[str, float, float]], n_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Jaw opening (0 … 1) and lip width (−1 … 1) at the middle of each video frame, (n_frames,) each.
 
-    Every phoneme asks for its viseme while it lasts; a Gaussian of 35 ms about each moment lets neighbours share the mouth
+    Every phoneme asks for its viseme while it lasts; a Gaussian of 45 ms about each moment lets neighbours share the mouth
     (coarticulation). Shut lips do not share: around p, b, m the opening is forced to nought.
     """
     n = round(n_frames / FPS * _RATE)
@@ -117,7 +152,7 @@ def mouth_tracks(phonemes: list[tuple[str, float, float]], n_frames: int) -> tup
             # The camera sees 25 moments a second: lips stay shut for one frame at least, and part within 50 ms.
             middle, half = (start + end) / 2, max((end - start) / 2, 0.5 / FPS)
             shut = np.minimum(shut, np.clip((np.abs(times - middle) - half) / 0.05, 0, 1))
-    opening, width = gaussian_filter1d(targets, 0.035 * _RATE, axis=0, mode="nearest").T
+    opening, width = gaussian_filter1d(targets, 0.045 * _RATE, axis=0, mode="nearest").T
     sampled = np.clip(((np.arange(n_frames) + 0.5) / FPS * _RATE).astype(int), 0, n - 1)
     return (opening * shut)[sampled], width[sampled]
 
@@ -158,9 +193,10 @@ def _points(values: dict[int, tuple[float, float]]) -> np.ndarray:
     return basis
 
 
+_CHIN_FALL = (0.04, 0.09, 0.16, 0.2, 0.22, 0.22, 0.22, 0.2, 0.16, 0.09, 0.04)
 # Displacements at full opening: jaw and lower lip fall, corners follow and draw in a little, the upper lip rises a little.
 JAW = _points(
-    {k: (0.0, fall) for k, fall in zip(range(3, 14), [0.04, 0.09, 0.16, 0.2, 0.22, 0.22, 0.22, 0.2, 0.16, 0.09, 0.04], strict=True)}
+    dict(zip(range(3, 14), [(0.0, fall) for fall in _CHIN_FALL], strict=True))
     | {k: (0.0, 0.30) for k in (56, 57, 58, 65, 66, 67)}
     | {k: (0.0, 0.24) for k in (55, 59)}
     | {k: (0.0, -0.04) for k in (50, 51, 52, 61, 62, 63)}

@@ -17,7 +17,9 @@ def border_points() -> np.ndarray:
     return np.array(sides)
 
 
-def warp_maps(source: np.ndarray, target: np.ndarray, inverse: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def warp_maps(
+    source: np.ndarray, target: np.ndarray, inverse: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Where each pixel of the warped picture comes from: maps for `cv2.remap`, float32 (HEIGHT, WIDTH) each.
 
     source, target: (n, 2) control points in pixels; a thin-plate spline carries target to source exactly.
@@ -31,7 +33,9 @@ def warp_maps(source: np.ndarray, target: np.ndarray, inverse: np.ndarray | None
     spline = RBFInterpolator(target, source - target, kernel="thin_plate_spline", smoothing=1e-3)
     coarse = (grid + spline(grid)).reshape(len(ys), len(xs), 2).astype(np.float32)
     # Grid point k lies on pixel 4k: resize's half-pixel convention is undone by sampling at k + 1/8 …
-    dense_x, dense_y = np.meshgrid(np.arange(WIDTH, dtype=np.float32) / _GRID, np.arange(HEIGHT, dtype=np.float32) / _GRID)
+    dense_x, dense_y = np.meshgrid(
+        np.arange(WIDTH, dtype=np.float32) / _GRID, np.arange(HEIGHT, dtype=np.float32) / _GRID
+    )
     maps = cv2.remap(coarse, dense_x, dense_y, cv2.INTER_LINEAR)
     return np.ascontiguousarray(maps[..., 0]), np.ascontiguousarray(maps[..., 1])
 

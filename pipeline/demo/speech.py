@@ -1,13 +1,18 @@
 """Speech for the demo corpus: eSpeak NG through ctypes, with the time of every phoneme.
 
 Only the demo corpus uses it. The library keeps state from one utterance to the next, so that equal requests would differ by
-what was spoken before: `speak_all` gives every utterance a process of its own.
+what was spoken before: `speak_all` gives every utterance an interpreter of its own, `python -m pipeline.demo.speech`. Voices
+with "breath" draw noise by the clock and never repeat themselves; the others do.
 """
 
 import ctypes
+import io
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 
 import espeakng_loader
 import numpy as np
@@ -60,10 +65,16 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 def speak_all(utterances: Sequence[Utterance], workers: int) -> list[Speech]:
     """Synthesise every utterance; equal utterances give equal samples, whatever else is spoken."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with context.Pool(workers, maxtasksperchild=1) as pool:
-        return pool.map(_speak, utterances, chunksize=1)
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(_speak_apart, utterances))
+
+
+def _speak_apart(utterance: Utterance) -> Speech:
+    command = [sys.executable, "-m", "pipeline.demo.speech", json.dumps(asdict(utterance))]
+    spoken = subprocess.run(command, capture_output=True, check=True).stdout
+    with np.load(io.BytesIO(spoken)) as arrays:
+        phonemes = zip(arrays["names"].tolist(), *arrays["times"].T.tolist(), strict=True)
+        return Speech(arrays["waveform"], list(phonemes))
 
 
 def _speak(utterance: Utterance) -> Speech:
@@ -106,5 +117,17 @@ def _speak(utterance: Utterance) -> Speech:
     espeak.espeak_Synchronize()
     waveform = np.concatenate(chunks).astype(np.float32) / 32768
     ends = [start for start, _ in starts[1:]] + [len(waveform) / SAMPLE_RATE]
-    phonemes = [("_" if name.startswith("_") else name, start, end) for (start, name), end in zip(starts, ends, strict=True)]
+    phonemes = [
+        ("_" if name.startswith("_") else name, start, end) for (start, name), end in zip(starts, ends, strict=True)
+    ]
     return Speech(waveform, [phoneme for phoneme in phonemes if phoneme[2] > phoneme[1]])
+
+
+if __name__ == "__main__":
+    speech = _speak(Utterance(**json.loads(sys.argv[1])))
+    np.savez(
+        sys.stdout.buffer,
+        waveform=speech.waveform,
+        names=np.array([name for name, _, _ in speech.phonemes]),
+        times=np.array([(start, end) for _, start, end in speech.phonemes]),
+    )

@@ -48,23 +48,24 @@ class Subject:
 
 
 # What makes a person: face width, jaw, eye distance, nose length, lips, brows and forehead (each −1 … 1, see `_reshape`);
-# skin and hair (see `_recolour`); side of the light; whether the portrait is mirrored; background colour; voice.
+# skin and hair (see `_recolour`); side of the light; whether the portrait is mirrored; background colour; voice (one
+# of eSpeak's without "breath", which is noise of another seed in every run).
 _PEOPLE = {
-    1001: ((0, 0, 0, 0, 0, 0), "fair", "brown", 0.3, False, (96, 116, 134), ("en-us+f2", 55, 165)),
-    1002: ((1.0, 1.0, 0.8, 0.8, -0.8, -0.9), "tan", "black", -0.5, True, (128, 134, 112), ("en-us+m3", 35, 160)),
-    1003: ((-1.0, -0.9, -0.8, 0.7, 0.9, 0.6), "dark", "black", 0.5, False, (150, 126, 104), ("en-us+f4", 60, 170)),
-    1004: ((0.9, -1.0, -0.7, -1.0, 0.2, 0.9), "pale", "blond", -0.3, True, (112, 98, 122), ("en-us+f3", 65, 175)),
-    1005: ((-0.8, 1.0, 1.0, -0.8, -1.0, -0.3), "ruddy", "red", 0.6, False, (86, 108, 98), ("en-us+m1", 45, 170)),
+    1001: ((0, 0, 0, 0, 0, 0), "fair", "brown", 0.3, False, (96, 116, 134), ("en-us+f1", 55, 165)),
+    1002: ((0.7, 0.7, 0.5, 0.9, -0.8, -0.4), "tan", "black", -0.5, True, (128, 134, 112), ("en-us+m3", 35, 160)),
+    1003: ((-1.0, -0.9, -0.8, 0.7, 0.9, 0.6), "dark", "black", 0.5, False, (150, 126, 104), ("en-us+f1", 48, 170)),
+    1004: ((0.9, -1.0, -0.7, -1.0, 0.2, 0.9), "pale", "blond", -0.3, True, (112, 98, 122), ("en-us+f4", 70, 175)),
+    1005: ((-0.7, 0.6, 1.0, -0.8, -1.0, -0.2), "ruddy", "red", 0.6, False, (86, 108, 98), ("en-us+m1", 45, 170)),
     1006: ((-0.2, 0.8, -1.0, 1.0, 1.0, -1.0), "olive", "grey", -0.6, True, (138, 138, 144), ("en-us+m2", 30, 155)),
-    1007: ((0.6, 0.2, 0.9, -0.4, 0.8, 0.8), "dark", "brown", -0.2, True, (104, 128, 132), ("en-us+f1", 50, 180)),
+    1007: ((0.6, 0.2, 0.9, -0.4, 0.8, 0.8), "dark", "brown", -0.2, True, (104, 128, 132), ("en-us+f4", 50, 180)),
     1008: ((-0.9, 0.2, 0.3, 0.9, -0.6, -0.8), "pale", "black", 0.4, False, (142, 118, 118), ("en-us+m4", 40, 165)),
-    1009: ((0.9, -0.4, 1.0, 0.3, -0.9, 0.5), "olive", "blond", 0.1, True, (110, 120, 100), ("en-us+f5", 58, 160)),
+    1009: ((0.9, -0.4, 1.0, 0.3, -0.9, 0.5), "olive", "blond", 0.1, True, (110, 120, 100), ("en-us+f1", 58, 160)),
     1010: ((0.3, 1.0, -0.9, -0.9, 0.5, -0.5), "tan", "grey", -0.4, False, (126, 122, 138), ("en-us+m5", 38, 172)),
     1011: ((-0.6, -1.0, 0.9, 0.1, 1.0, -0.9), "ruddy", "brown", 0.2, True, (98, 98, 110), ("en-us+m6", 48, 158)),
-    1012: ((1.0, 0.4, -0.3, 1.0, 1.0, 1.0), "fair", "red", -0.6, False, (134, 128, 116), ("en-us+f2", 68, 168)),
+    1012: ((1.0, 0.4, -0.3, 1.0, 1.0, 1.0), "fair", "red", -0.6, False, (134, 128, 116), ("en-us+f1", 68, 168)),
     1013: ((-1.0, 0.6, -0.4, -1.0, 0.1, 1.0), "dark", "grey", 0.6, True, (118, 110, 126), ("en-us+m7", 33, 175)),
     1014: ((0.2, -0.8, 0.8, 1.0, -1.0, 0.9), "tan", "blond", -0.1, False, (92, 122, 118), ("en-us+f4", 52, 162)),
-    1015: ((0.8, 0.6, 1.0, -1.0, 1.0, 0.8), "dark", "brown", 0.4, True, (116, 124, 142), ("en-us+f3", 57, 168)),
+    1015: ((0.6, 0.5, 0.9, -0.8, 0.9, 0.8), "ruddy", "black", 0.4, True, (116, 124, 142), ("en-us+f4", 57, 168)),
 }
 # Lightness factor, and shifts of a (red) and b (yellow) in CIELAB, of skin and hair.
 _SKIN = {
@@ -75,7 +76,13 @@ _SKIN = {
     "ruddy": (0.95, 9, 3),
     "dark": (0.55, 2, 4),
 }
-_HAIR = {"brown": (1.0, 0, 0), "black": (0.45, -3, -8), "blond": (1.4, 0, 14), "red": (1.0, 18, 16), "grey": (1.35, -5, -16)}
+_HAIR = {
+    "brown": (1.0, 0, 0),
+    "black": (0.45, -3, -8),
+    "blond": (1.4, 0, 14),
+    "red": (1.0, 18, 16),
+    "grey": (1.35, -5, -16),
+}
 
 
 def make_subject(number: int) -> Subject:
@@ -142,7 +149,11 @@ def _close_mouth(rgba: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, n
     rgba[..., :3] = cv2.inpaint(np.ascontiguousarray(rgba[..., :3]), teeth, 3, cv2.INPAINT_TELEA)
     unit = inter_ocular_distance(landmarks)
     closed = landmarks.copy()
-    for upper, lower, above, below in ((61, 67, (49, 50), (58, 59)), (62, 66, (51,), (57,)), (63, 65, (52, 53), (55, 56))):
+    for upper, lower, above, below in (
+        (61, 67, (49, 50), (58, 59)),
+        (62, 66, (51,), (57,)),
+        (63, 65, (52, 53), (55, 56)),
+    ):
         seam = 0.45 * landmarks[upper, 1] + 0.55 * landmarks[lower, 1]
         for points, target in (((upper, *above), seam - 0.006 * unit), ((lower, *below), seam + 0.006 * unit)):
             closed[list(points), 1] += target - landmarks[points[0], 1]
@@ -206,7 +217,9 @@ def _recolour(photo: np.ndarray, landmarks: np.ndarray, alpha: np.ndarray, skin:
     rows = np.arange(HEIGHT)[:, None]
     above_chin = np.clip((landmarks[8, 1] - 0.2 * unit - rows) / 10 + 0.5, 0, 1)
     # Below the chin, skin is told from clothes by its colour.
-    cheek = np.median(lab[np.rint(landmarks[[29, 30], 1]).astype(int), np.rint(landmarks[[4, 12], 0]).astype(int)], axis=0)
+    cheek = np.median(
+        lab[np.rint(landmarks[[29, 30], 1]).astype(int), np.rint(landmarks[[4, 12], 0]).astype(int)], axis=0
+    )
     like_skin = np.clip(2.2 - np.linalg.norm((lab - cheek) / [40, 14, 16], axis=-1), 0, 1)
     ears = np.abs(np.arange(WIDTH)[None] - landmarks[27, 0]) < 1.18 * unit
     beside = like_skin * (rows > landmarks[1, 1]) * ears
