@@ -155,8 +155,8 @@ def _encode(
     crf: int,
 ) -> None:
     first = next(frames)
-    # Equal runs should give equal files: x264's output depends on its number of threads, and its macroblock tree varies from run
-    # to run even with one.
+    # Equal runs should give equal files: x264's output depends on its number of threads, and its macroblock tree varies
+    # from run to run even with one.
     options = {"crf": str(crf), "threads": "1", "x264-params": "no-mbtree=1"}
     video = out.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
     video.height, video.width = first.shape[:2]

@@ -81,18 +81,17 @@ def main() -> None:
     apart = sum(distance > SAME_PERSON for distance in distances.values())
     blinks = pd.read_parquet(args.root / "truth" / "blinks.parquet")
     seconds = sum(len(points) for points in truth.values()) / FPS
-    print(f"clips                      {len(truth)}, {seconds:.0f} s; {len(table)} frames looked at")
-    print(f"frames with a face         {100 * table['has_face'].mean():.2f} %")
+    error_px, error_iod = found["error_px"].mean(), found["error_iod"].mean()
+    duration = (blinks["end_s"] - blinks["start_s"]).mean()
+    print(f"clips                 {len(truth)}, {seconds:.0f} s; {len(table)} frames looked at")
+    print(f"frames with a face    {100 * table['has_face'].mean():.2f} %")
+    print(f"mean mouth error      {error_px:.2f} px, {100 * error_iod:.2f} % of the eyes' distance")
+    print(f"mouth opening         detected ~ driven r = {found['driven'].corr(found['detected']):.3f}")
     print(
-        f"mean mouth error           {found['error_px'].mean():.2f} px, {100 * found['error_iod'].mean():.2f} % of the eyes' distance"
+        f"subjects              {apart} of {len(distances)} pairs apart by more than {SAME_PERSON} (dlib's threshold)"
     )
-    print(f"opening, driven ~ detected r = {found['driven'].corr(found['detected']):.3f}")
-    print(
-        f"subjects apart by > {SAME_PERSON}    {apart} of {len(distances)} pairs; nearest {'–'.join(nearest)}: {distances[nearest]:.2f}"
-    )
-    print(
-        f"blinks                     {len(blinks) / seconds:.3f} per second, {(blinks['end_s'] - blinks['start_s']).mean():.3f} s each"
-    )
+    print(f"nearest subjects      {' and '.join(nearest)}: {distances[nearest]:.2f}")
+    print(f"blinks                {len(blinks) / seconds:.3f} per second, {duration:.3f} s each")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Render the demo corpus: CREMA-D's layout and names, and beside it the truth that no real corpus has.
 
-VideoFlash/1001_IEO_HAP_HI.flv   360×288, 25 fps, H.264 + AAC          truth/landmarks.parquet   clip, frame, points
-AudioWAV/1001_IEO_HAP_HI.wav     the same sound, 22 050 Hz             truth/phonemes.parquet    clip, phoneme, start_s, end_s
-                                                                       truth/blinks.parquet      clip, start_s, end_s
+VideoFlash/1001_IEO_HAP_HI.flv   360×288, 25 fps, H.264 + AAC
+AudioWAV/1001_IEO_HAP_HI.wav     the same sound, 22 050 Hz
+truth/landmarks.parquet          clip, frame, points (of the picture, in pixels)
+truth/phonemes.parquet           clip, phoneme, start_s, end_s
+truth/blinks.parquet             clip, start_s, end_s
 """
 
 from functools import cache, partial
@@ -98,13 +100,12 @@ def _make_clip(job: tuple[str, Speech], root: Path, seed: int) -> tuple[np.ndarr
     _, _, emotion, level = name.split("_")
     rng = np.random.default_rng([seed, crc32(name.encode())])
     waveform, phonemes = _pad(speech, gain=0.9 * _VOICES[emotion][3] ** 0.7 / (np.abs(speech.waveform).max() + 1e-9))
-    # Speech is one video frame's multiple long, so that sound and picture end together.
+    # A whole number of video frames, so that sound and picture end together.
     n_frames = int(np.ceil(len(waveform) / SAMPLE_RATE * FPS))
     waveform = np.pad(waveform, (0, round(n_frames / FPS * SAMPLE_RATE) - len(waveform)))
     waveform = waveform + rng.normal(0, 2e-4, len(waveform)).astype(np.float32)  # a microphone is never quite silent
-    motion = move(
-        phonemes, loudness(waveform, n_frames), subject.lid_fall / subject.eye_distance, emotion, level, n_frames, rng
-    )
+    lid_fall = subject.lid_fall / subject.eye_distance
+    motion = move(phonemes, loudness(waveform, n_frames), lid_fall, emotion, level, n_frames, rng)
     frames, landmarks = _render(subject, motion, rng)
     (root / "AudioWAV").mkdir(parents=True, exist_ok=True)
     soundfile.write(root / "AudioWAV" / f"{name}.wav", waveform, SAMPLE_RATE, subtype="PCM_16")

@@ -92,8 +92,8 @@ def _polygon(points: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
 def close_eyes(image: np.ndarray, landmarks: np.ndarray, closed: float) -> np.ndarray:
     """Draw the upper lids down: the skin above each eye is stretched over it, with its lashes at the lower edge.
 
-    image: (HEIGHT, WIDTH, c); landmarks: (68, 2) in its pixels; closed: 0 (as it is) … 1 (shut). Returns a copy. Column by column,
-    a lid covers what lies below it; a smooth warp would squeeze the eye into a slit and fold the skin around it.
+    image: (HEIGHT, WIDTH, c); landmarks: (68, 2) in its pixels; closed: 0 (as it is) … 1 (shut). Returns a copy.
+    Column by column a lid covers what lies below it; a smooth warp would squeeze the eye into a slit and fold the skin.
     """
     if closed <= 0:
         return image
@@ -144,7 +144,7 @@ def render_frame(
     """One frame and its true landmarks: uint8 (HEIGHT, WIDTH, 3), (68, 2) in pixels.
 
     picture: uint8 RGBA of the neutral person; background: uint8 RGB; neutral, displaced: (68, 2) landmarks before the head
-    moves, with open eyes; closed: 0 … 1; lid_fall: (68,) pixels by which shut lids lie lower; head: as `head_transform` takes it.
+    moves, with open eyes; closed: 0 … 1; lid_fall: (68,) pixels by which shut lids lie lower; head: see `head_transform`.
     """
     picture = close_eyes(picture, neutral, closed)
     matrix = head_transform(head, neutral.mean(axis=0), eye_distance)
