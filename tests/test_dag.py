@@ -1,0 +1,99 @@
+"""dvc.yaml against the code: what a stage lists is what it reads."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# Read by every stage, and without influence on what it makes: parameters have dependencies of their own.
+EXEMPT_MODULES = {"pipeline/errors.py", "pipeline/parameters.py", "pipeline/__init__.py"}
+EXEMPT_PARAMS = {"compute.workers"}
+
+
+def definition(name):
+    stage = STAGES[name]
+    return stage["do"] if "do" in stage else stage
+
+
+def imported(module: Path, seen: set[Path]) -> set[Path]:
+    """All of the project's modules that `module` imports, directly or not."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline"):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith("pipeline")]
+        for name in names:
+            path = ROOT / (name.replace(".", "/") + ".py")
+            if path.exists() and path not in seen:
+                seen.add(path)
+                imported(path, seen)
+    return seen
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_the_modules_it_imports(name):
+    script = ROOT / "stages" / f"{name}.py"
+    needed = {str(path.relative_to(ROOT)) for path in imported(script, set())} - EXEMPT_MODULES
+    listed = [dep for dep in definition(name)["deps"] if dep.startswith(("pipeline", "stages"))]
+    covered = {module for module in needed if any(module == dep or module.startswith(f"{dep}/") for dep in listed)}
+    assert f"stages/{name}.py" in listed
+    assert needed == covered, f"imported but not listed: {sorted(needed - covered)}"
+    idle = [dep for dep in listed if dep.startswith("pipeline") and not any(m == dep or m.startswith(f"{dep}/") for m in needed)]
+    assert not idle, f"listed but not imported: {idle}"
+
+
+def parameters_read(script: Path) -> set[str]:
+    """Chains such as p.alignment.image_size, of the variable p that holds the parameters."""
+    read = set()
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.Attribute):
+            chain, inner = [node.attr], node.value
+            while isinstance(inner, ast.Attribute):
+                chain.append(inner.attr)
+                inner = inner.value
+            if isinstance(inner, ast.Name) and inner.id == "p":
+                read.add(".".join(reversed(chain)))
+    # Of p.a.b the walk finds p.a as well: the longest chains are what is read.
+    return {key for key in read if not any(other.startswith(f"{key}.") for other in read)}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_lists_the_parameters_it_reads(name):
+    sources = [ROOT / "stages" / f"{name}.py"]
+    if name == "end_to_end":
+        sources.append(ROOT / "pipeline" / "training" / "end_to_end.py")
+    read = set().union(*map(parameters_read, sources)) - EXEMPT_PARAMS
+    listed = set(definition(name).get("params", []))
+    if name == "end_to_end":
+        # getattr(p.end_to_end, system), p.kesim_erzin handed on whole
+        listed = {re.sub(r"\.\$\{item\.system\}", "", key) for key in listed}
+    assert read == expanded(listed, read), f"read {sorted(read)}, listed {sorted(listed)}"
+
+
+def expanded(listed: set[str], read: set[str]) -> set[str]:
+    """Listed groups stand for those of their keys that are read."""
+    return {key for key in read if any(key == group or key.startswith(f"{group}.") for group in listed)} | {
+        group for group in listed if not any(key == group or key.startswith(f"{group}.") for key in read)
+    }
+
+
+def test_every_parameter_is_read_by_some_stage():
+    listed = set(EXEMPT_PARAMS)
+    for name in STAGES:
+        listed |= {re.sub(r"\.\$\{item\.system\}", "", key) for key in definition(name).get("params", [])}
+
+    def leaves(values, prefix=""):
+        for key, value in values.items():
+            if isinstance(value, dict):
+                yield from leaves(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}"
+
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    unread = [key for key in leaves(params) if not any(key == group or key.startswith(f"{group}.") for group in listed)]
+    assert not unread
