@@ -5,7 +5,7 @@ nothing else of a system.
 """
 
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -66,20 +66,38 @@ def generate(trained: Trained, photo: np.ndarray, driving: Driving, seed: int) -
         yield from tensor_to_images(frames)
 
 
+def _reencoded(crops: np.ndarray) -> np.ndarray:
+    """Through JPEG at quality 75: how far the truth is from itself when nothing that matters has changed."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 75]
+    return np.stack([cv2.imdecode(cv2.imencode(".jpg", crop, quality)[1], cv2.IMREAD_COLOR) for crop in crops])
+
+
+def _delayed(crops: np.ndarray, frames: int = 5) -> np.ndarray:
+    """The truth, late by 0.2 s at 25 frames a second: does a metric notice?"""
+    return crops[np.maximum(np.arange(len(crops)) - frames, 0)]
+
+
+# What a table needs beside the systems: crops uint8 (T, S, S, 3) → frames of the same shape.
+REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "static": lambda crops: np.repeat(crops[:1], len(crops), axis=0),
+    "ground_truth": lambda crops: crops,
+    "ground_truth_reencoded": _reencoded,
+    "ground_truth_delayed": _delayed,
+}
+
+
 def synthesise(system: str, trained: Trained | None, store: ClipStore, out: Path, seed: int, **video: object) -> None:
-    """Generate every test clip from its first frame, its speech and its true landmarks; or repeat or copy its frames.
+    """Generate every test clip from its first frame, its speech and its true landmarks; or make a reference of its frames.
 
     Leaves frames in shards (what is evaluated), and the same as MP4 with the clip's own sound (what people look at).
-    system: a trained system's name, `static` or `ground_truth`. video: further arguments of `write_clip`.
+    system: a trained system's name, or one of REFERENCES. video: further arguments of `write_clip`.
     """
     waveforms = Shards(Path("data/audio_features/waveform"))
     with ShardWriter(out / "frames") as shards:
         for clip in tqdm(store.ids(*TEST_SPLITS), f"synthesis of {system}", unit="clip", disable=None):
             crops = store.crops[clip]
-            if system == "static":
-                frames = np.repeat(crops[:1], len(crops), axis=0)
-            elif system == "ground_truth":
-                frames = crops
+            if system in REFERENCES:
+                frames = REFERENCES[system](crops)
             else:
                 heatmaps = store.heatmaps[clip]
                 driving = Driving(len(crops), store.mel[clip], heatmaps, heatmaps[0])
@@ -102,7 +120,7 @@ def write_clip(
 
     Where they are generated, the container says so and by what, as does a mark in the picture unless switched off.
     """
-    generated = system != "ground_truth"
+    generated = not system.startswith("ground_truth")
     images = map(_enlarge, frames)
     if generated and visible_mark:
         images = map(mark, images)

@@ -1,5 +1,6 @@
 """Reading and writing video and audio with PyAV: frames by timestamp, speech as float samples, MP4 with sound."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -143,7 +144,8 @@ def write_video(
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{path} could not be written: {error}; choose another output with --output") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _encode(

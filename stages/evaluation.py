@@ -14,7 +14,8 @@ from pipeline.corpus.workers import each
 from pipeline.errors import UserError, one_line_errors
 from pipeline.evaluation.evaluate import evaluate_systems, intervals, signature, summarise
 
-SYSTEMS = ("static", "ground_truth", "speech_without_fm", "speech", "landmark", "speech_landmark")
+REFERENCES = ("static", "ground_truth", "ground_truth_reencoded", "ground_truth_delayed")
+SYSTEMS = (*REFERENCES, "speech_without_fm", "speech", "landmark", "speech_landmark")
 
 
 def evaluate(clip: str, detection_size: int) -> tuple[list[dict], dict[str, np.ndarray]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline import parameters
 from pipeline.errors import one_line_errors
 from pipeline.features.windows import columns_per_frame
-from pipeline.synthesis import synthesise
+from pipeline.synthesis import REFERENCES, synthesise
 from pipeline.training.data import ClipStore
 from pipeline.training.end_to_end import INPUTS, load
 
@@ -14,7 +14,7 @@ from pipeline.training.end_to_end import INPUTS, load
 @one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", choices=["static", "ground_truth", *INPUTS])
+    parser.add_argument("system", choices=[*REFERENCES, *INPUTS])
     system = parser.parse_args().system
     p = parameters.load()
     columns = columns_per_frame(p.audio_features.sample_rate, p.audio_features.window_ms, p.corpus.fps)

@@ -16,7 +16,7 @@ EXEMPT_PARAMS = {"compute.workers"}
 
 def definition(name):
     stage = STAGES[name]
-    return stage["do"] if "do" in stage else stage
+    return stage.get("do", stage)
 
 
 def imported(module: Path, seen: set[Path]) -> set[Path]:
@@ -43,7 +43,11 @@ def test_a_stage_depends_on_the_modules_it_imports(name):
     covered = {module for module in needed if any(module == dep or module.startswith(f"{dep}/") for dep in listed)}
     assert f"stages/{name}.py" in listed
     assert needed == covered, f"imported but not listed: {sorted(needed - covered)}"
-    idle = [dep for dep in listed if dep.startswith("pipeline") and not any(m == dep or m.startswith(f"{dep}/") for m in needed)]
+    idle = [
+        dep
+        for dep in listed
+        if dep.startswith("pipeline") and not any(m == dep or m.startswith(f"{dep}/") for m in needed)
+    ]
     assert not idle, f"listed but not imported: {idle}"
 
 

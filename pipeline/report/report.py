@@ -40,7 +40,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         "Losses": "losses",
     }
     page = render_page(
-        means={system: means[system] for system in systems},
+        means=means,
         intervals=details["intervals"],
         signature=" · ".join(f"{key}: {value}" for key, value in details["signature"].items()),
         n_clips=details["clips"],

@@ -1,0 +1,55 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import soundfile
+import torch
+
+from pipeline.video import write_video
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """The tests' networks are too small to share out, and threads that wait for each other cost more than they bring."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def portrait():
+    """A public-domain photo of a face, 300×300."""
+    return np.ascontiguousarray(skimage.data.astronaut()[:300, 80:380])
+
+
+@pytest.fixture(scope="session")
+def real_clips():
+    """Where real clips lie, beside the project; tests that need them are skipped elsewhere."""
+    folder = os.environ.get("TALKING_HEAD_CLIPS")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("TALKING_HEAD_CLIPS names no folder of real clips")
+    return Path(folder)
+
+
+@pytest.fixture
+def speech(tmp_path):
+    """A second and a half of something with a voice's spectrum: a 120 Hz buzz that comes and goes."""
+    time = np.arange(int(1.5 * 22_050)) / 22_050
+    buzz = 0.3 * np.sign(np.sin(2 * np.pi * 120 * time)) * np.abs(np.sin(2 * np.pi * 2 * time))
+    soundfile.write(tmp_path / "speech.wav", buzz, 22_050)
+    return tmp_path / "speech.wav"
+
+
+@pytest.fixture
+def make_clip(portrait):
+    """Write a clip of a slowly moving portrait, with sound unless told otherwise."""
+
+    def write(path, n_frames=30, sound=True, picture=None):
+        image = portrait if picture is None else picture
+        frames = [np.roll(image, k % 3, axis=1) for k in range(n_frames)]
+        audio = 0.1 * np.sin(np.arange(round(n_frames / 25 * 22_050)) * 0.1) if sound else None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, frames, 25, audio)
+        return path
+
+    return write

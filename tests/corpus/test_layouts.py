@@ -1,0 +1,113 @@
+import pytest
+
+from pipeline.corpus.layouts import CREMA_D_SENTENCES, read_corpus
+from pipeline.corpus.splits import split_of
+from pipeline.errors import UserError
+
+
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def by_id(clips):
+    return {clip.id: clip for clip in clips}
+
+
+def test_crema_d(tmp_path):
+    touch(tmp_path, "VideoFlash/1001_IEO_HAP_HI.flv", "VideoFlash/1040_ITH_SAD_X.flv", "AudioWAV/1001_IEO_HAP_HI.wav")
+    touch(tmp_path, "VideoFlash/notes.txt", "VideoFlash/1001_XXX_HAP_HI.flv")
+    clips = by_id(read_corpus("crema_d", tmp_path))
+    assert set(clips) == {"1001_IEO_HAP_HI", "1040_ITH_SAD_X", "1001_XXX_HAP_HI"}
+    clip = clips["1001_IEO_HAP_HI"]
+    assert (clip.subject, clip.sentence, clip.emotion, clip.level) == ("1001", "IEO", "HAP", "HI")
+    assert clip.audio.name == "1001_IEO_HAP_HI.wav" and clip.transcript == "it's eleven o'clock"
+    assert clips["1040_ITH_SAD_X"].level == "X"
+    assert clips["1001_XXX_HAP_HI"].problem.reason == "bad_name"
+    assert len(CREMA_D_SENTENCES) == 12
+
+
+@pytest.mark.parametrize("root", [".", "s1"])
+def test_grid_whole_or_one_speaker(tmp_path, root):
+    touch(tmp_path, "s1/bbaf2n.mpg", "s1/video/lgwt3a.mpg", "s22/prap5s.mpg", "readme/x.mpg")
+    (tmp_path / "align" / "s1").mkdir(parents=True)
+    (tmp_path / "align/s1/bbaf2n.align").write_text("0 23750 sil\n23750 29500 bin\n29500 34000 blue\n34000 74500 sil\n")
+    clips = by_id(read_corpus("grid", tmp_path / root))
+    assert set(clips) == {"s1_bbaf2n", "s1_lgwt3a"} | ({"s22_prap5s"} if root == "." else set())
+    assert clips["s1_bbaf2n"].transcript == "bin blue"  # as aligned, where it is aligned
+    assert clips["s1_lgwt3a"].transcript == "lay green with t three again"  # by its name, where it is not
+
+
+def test_tcd_timit(tmp_path):
+    touch(tmp_path, "volunteers/01M/Clips/straightcam/sa1.mp4", "volunteers/01M/Clips/30degcam/sa1.mp4")
+    touch(tmp_path, "lipspeakers/Lipspkr1/Clips/straightcam/sx7.mp4")
+    (tmp_path / "volunteers/01M/Clips/straightcam/sa1.txt").write_text("She had\nyour dark suit")
+    clips = by_id(read_corpus("tcd_timit", tmp_path))
+    assert set(clips) == {"01M_sa1", "Lipspkr1_sx7"}
+    assert clips["01M_sa1"].transcript == "she had your dark suit" and clips["01M_sa1"].sentence == "sa1"
+
+
+def test_a_folder_with_a_table(tmp_path):
+    touch(tmp_path, "a/one.mp4", "two.mp4")
+    (tmp_path / "clips.csv").write_text(
+        "video,subject,emotion,split,transcript\na/one.mp4,anna,HAP,test,hello there\ntwo.mp4,bob,,,\n"
+    )
+    clips = by_id(read_corpus("folder", tmp_path))
+    assert set(clips) == {"a_one", "two"}
+    assert (clips["a_one"].split, clips["a_one"].sentence) == ("test", "hello there")
+    assert clips["two"].emotion is None
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("../other.mp4,x,", "bad_row"),
+        ("/etc/passwd,x,", "bad_row"),
+        (",x,", "bad_row"),
+        ("a.mp4,../../x,", "bad_name"),
+        ("a.mp4,x,BORED", "bad_row"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_rejected_with_its_line(tmp_path, row, reason):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "clips.csv").write_text(f"video,id,emotion\n{row}\n")
+    (clip,) = read_corpus("folder", tmp_path)
+    assert clip.problem.reason == reason and "line 2" in clip.problem.detail
+    assert "/" not in clip.id or clip.id.startswith(str(tmp_path))
+
+
+def test_missing_and_empty_corpora_are_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"corpus\.root.*does not exist"):
+        read_corpus("grid", tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"no clip in .* layout 'grid'"):
+        read_corpus("grid", tmp_path)
+    with pytest.raises(UserError, match=r"clips\.csv is missing"):
+        read_corpus("folder", tmp_path)
+    (tmp_path / "clips.csv").write_text("film\nx.mp4\n")
+    with pytest.raises(UserError, match="column `video`"):
+        read_corpus("folder", tmp_path)
+
+
+def test_subjects_and_sentences_are_held_apart(tmp_path):
+    names = [f"VideoFlash/{s}_{t}_NEU_XX.flv" for s in (1001, 1002, 1015, 1089) for t in CREMA_D_SENTENCES]
+    touch(tmp_path, *names)
+    clips = read_corpus("crema_d", tmp_path)
+    splits = {clip.id: split_of(clip, "crema_d", held_out_sentences=5) for clip in clips}
+    assert {clip.subject for clip in clips if splits[clip.id] == "test"} == {"1015", "1089"}
+    held_out = {clip.sentence for clip in clips if splits[clip.id] == "test_sentences"}
+    trained_on = {clip.sentence for clip in clips if splits[clip.id] in ("train", "validation")}
+    assert held_out and not held_out & trained_on
+    everything = {split_of(clip, "crema_d", held_out_sentences=0) for clip in clips}
+    assert "test_sentences" not in everything
+
+
+def test_grid_sentences_are_held_out_by_the_crc_of_their_names(tmp_path):
+    """zlib.crc32: of these four, only lgwt3a's is divisible by five."""
+    touch(tmp_path, *(f"s1/{name}.mpg" for name in ("bbaf2n", "bbir8p", "lgwt3a", "swbo8n")))
+    from zlib import crc32
+
+    for clip in read_corpus("grid", tmp_path):
+        expected = crc32(clip.sentence.encode("ascii")) % 5 == 0
+        assert (split_of(clip, "grid", 5) == "test_sentences") == expected

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import skimage.data
+
+from pipeline.evaluation.landmark import detect_landmarks, eye_distance, landmark_distance
+from pipeline.features.alignment import align_clip, template
+from pipeline.features.landmarks import MOUTH, detect_face, inter_ocular_distance, predict_landmarks
+
+RNG = np.random.default_rng(0)
+FACE = RNG.normal(0, 10, (3, 68, 2)) + 50
+
+
+def moved(matrix=((1, 0), (0, 1)), shift=(0, 0)):
+    """The mouth about its mean, transformed."""
+    face = FACE.copy()
+    mean = face[:, MOUTH].mean(axis=1, keepdims=True)
+    face[:, MOUTH] = (face[:, MOUTH] - mean) @ np.array(matrix).T + mean + shift
+    return face
+
+
+def radius():
+    mouth = FACE[:, MOUTH]
+    return np.linalg.norm(mouth - mouth.mean(axis=1, keepdims=True), axis=-1).mean(axis=1)
+
+
+def test_lmd_ignores_translation():
+    assert landmark_distance(FACE, FACE + np.array([3, 4])) == pytest.approx([0, 0, 0], abs=1e-12)
+
+
+def test_lmd_of_one_moved_point():
+    """One of 20 by 5 px: (19 · 5/20 + 19 · 5/20) / 20, a mean and not a sum."""
+    face = FACE.copy()
+    face[:, 50] += [3, 4]
+    assert landmark_distance(FACE, face) == pytest.approx([0.475] * 3)
+
+
+def test_lmd_of_scale_and_rotation():
+    angle = np.deg2rad(5)
+    rotation = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    assert landmark_distance(FACE, moved(np.eye(2) * 1.1)) == pytest.approx(0.1 * radius())
+    assert landmark_distance(FACE, moved(rotation)) == pytest.approx(0.0872388 * radius(), rel=1e-5)
+
+
+def test_lmd_scales_with_the_crop_and_its_normalised_form_does_not():
+    other = moved(np.eye(2) * 1.1)
+    assert landmark_distance(2 * FACE, 2 * other) == pytest.approx(2 * landmark_distance(FACE, other))
+    normalised = landmark_distance(FACE, other) / eye_distance(FACE)
+    assert landmark_distance(2 * FACE, 2 * other) / eye_distance(2 * FACE) == pytest.approx(normalised)
+
+
+def test_a_missing_face_is_missing_and_not_nought():
+    face = FACE.copy()
+    face[1] = np.nan
+    assert np.isnan(landmark_distance(FACE, face)).tolist() == [False, True, False]
+
+
+def test_landmarks_of_an_enlarged_crop_lie_in_the_crops_own_pixels():
+    """The portrait, aligned at 64 px, against the detector's answer on the full-size photo brought into the crop."""
+    photo = skimage.data.astronaut()
+    full = predict_landmarks(photo, detect_face(photo)).astype(float)
+    target = template(full[None], 64, eye_distance=0.3, eye_height=0.34)
+    crops, aligned = align_clip(photo[None], full[None], target, 64)
+    found = detect_landmarks(crops, detection_size=256)
+    assert np.linalg.norm(found - aligned, axis=-1).mean() < 0.05 * inter_ocular_distance(aligned)[0]
+    # Half a pixel's slip in the convention would show as a bias.
+    assert np.abs((found - aligned)[0].mean(axis=0)).max() < 0.35
+
+
+def test_no_face_in_noise():
+    noise = RNG.integers(0, 255, (2, 64, 64, 3)).astype(np.uint8)
+    assert np.isnan(detect_landmarks(noise, detection_size=256)).all()
+    assert np.isnan(eye_distance(np.full((2, 68, 2), np.nan)))

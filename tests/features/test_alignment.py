@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from scipy.spatial import procrustes
+
+from pipeline.features.alignment import (
+    align_clip,
+    aligning_transforms,
+    apply_similarity,
+    crop_face,
+    fit_similarity,
+    mean_face,
+    template,
+)
+from pipeline.features.landmarks import LEFT_EYE, MIRRORED, RIGHT_EYE, RIGID
+
+RNG = np.random.default_rng(0)
+
+
+def symmetrical_face():
+    face = RNG.normal(0, 1, (68, 2))
+    face[RIGHT_EYE, 0] -= 2
+    face[LEFT_EYE, 0] += 2
+    return (face + face[MIRRORED] * [-1, 1]) / 2
+
+
+def similarity(scale, degrees, shift):
+    a = scale * np.exp(1j * np.deg2rad(degrees))
+    return np.array([[a.real, -a.imag, shift[0]], [a.imag, a.real, shift[1]]])
+
+
+def test_mirrored_order_is_its_own_inverse():
+    assert sorted(MIRRORED) == list(range(68))
+    assert [MIRRORED[k] for k in MIRRORED] == list(range(68))
+    assert MIRRORED[36] == 45 and MIRRORED[48] == 54 and MIRRORED[8] == 8 and MIRRORED[61] == 63
+
+
+def test_a_similarity_is_recovered():
+    points, matrix = RNG.normal(0, 5, (20, 2)), similarity(1.7, 25, (3, -4))
+    np.testing.assert_allclose(fit_similarity(points, apply_similarity(matrix, points)), matrix, atol=1e-12)
+
+
+def test_it_is_the_least_squares_solution_that_scipy_finds():
+    a = RNG.normal(0, 1, (30, 2))
+    # scipy scales b to unit norm and allows reflections; close to a, a rotation is the better of the two.
+    b = a + 0.3 * RNG.normal(0, 1, (30, 2))
+    residual = apply_similarity(fit_similarity(a, b), a) - b
+    disparity = procrustes(b, a)[2]
+    assert (residual**2).sum() / ((b - b.mean(0)) ** 2).sum() == pytest.approx(disparity)
+
+
+def test_a_reflection_is_never_used():
+    points = RNG.normal(0, 1, (10, 2))
+    matrix = fit_similarity(points, points * [-1, 1])
+    assert np.linalg.det(matrix[:, :2]) > 0
+
+
+def test_the_mean_face_ignores_how_each_was_held():
+    face = symmetrical_face()
+    faces = [
+        apply_similarity(similarity(s, d, t), face) for s, d, t in ((1, 0, (0, 0)), (2, 20, (5, 5)), (0.5, -30, (9, 1)))
+    ]
+    mean = mean_face(np.array(faces))
+    np.testing.assert_allclose(mean, mean[MIRRORED] * [-1, 1], atol=1e-9)
+    eyes = [mean[eye].mean(axis=0) for eye in (RIGHT_EYE, LEFT_EYE)]
+    np.testing.assert_allclose(eyes, [[-0.5, 0], [0.5, 0]], atol=1e-9)
+    assert procrustes(face, mean)[2] < 1e-12
+
+
+def test_the_template_has_its_eyes_where_the_parameters_say():
+    points = template(np.array([symmetrical_face()]), 64, eye_distance=0.3, eye_height=0.34)
+    right, left = points[RIGHT_EYE].mean(axis=0), points[LEFT_EYE].mean(axis=0)
+    np.testing.assert_allclose(left - right, [0.3 * 64, 0], atol=1e-9)
+    np.testing.assert_allclose((left + right) / 2, [31.5, 0.34 * 64], atol=1e-9)
+
+
+def test_only_rigid_points_decide():
+    target = symmetrical_face() * 10
+    talking = target.copy()
+    talking[60:] += [0, 3]
+    np.testing.assert_allclose(aligning_transforms(talking[None], target)[0], similarity(1, 0, (0, 0)), atol=1e-9)
+    assert not set(RIGID) & set(range(48, 68))
+
+
+def test_a_point_of_the_image_lands_where_the_transform_says():
+    """A bright dot, through crops that shrink and that enlarge."""
+    for scale in (0.25, 0.5, 1.0, 2.0):
+        image = np.zeros((200, 200, 3), np.uint8)
+        image[98:103, 78:83] = 255
+        matrix = similarity(scale, 10, (20, 5)) if scale > 1 else similarity(scale, 10, (30, 10))
+        expected = apply_similarity(matrix, np.array([80.0, 100.0]))
+        crop = crop_face(image, matrix, 256)[..., 0].astype(float)
+        ys, xs = np.mgrid[:256, :256]
+        found = np.array([(crop * xs).sum(), (crop * ys).sum()]) / crop.sum()
+        np.testing.assert_allclose(found, expected, atol=0.12)
+
+
+def test_shrinking_averages_instead_of_skipping_pixels():
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 200
+    crop = crop_face(stripes, similarity(0.25, 0, (0, 0)), 48)
+    assert np.abs(crop[:, 1:].astype(int) - 100).max() <= 2  # beyond the first column the border is repeated
+
+
+def test_an_aligned_face_keeps_still_while_the_head_moves():
+    face = symmetrical_face() * 20 + 100
+    target = template(face[None], 64, 0.3, 0.34)
+    t = np.linspace(0, 1, 12)
+    moving = np.array([apply_similarity(similarity(1 + 0.02 * x, 4 * x, (5 * x, 3 * x)), face) for x in t])
+    frames = np.zeros((12, 240, 240, 3), np.uint8)
+    _, aligned = align_clip(frames, moving, target, 64)
+    assert np.abs(aligned[3:-3] - target).max() < 0.15  # smoothing leaves a little at the ends

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline import parameters
+from pipeline.errors import UserError
+from pipeline.profiles import apply_profile
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def params(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    return path
+
+
+def test_the_committed_file_is_valid():
+    assert parameters.load(ROOT / "params.yaml").corpus.layout == "crema_d"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("layout: crema_d", "layout: vox", r"corpus\.layout.*'crema_d', 'grid', 'tcd_timit' or 'folder' \(got 'vox'\)"),
+        ("image_size: 64", "image_size: 100", r"alignment\.image_size.*multiple of 32 \(got 100\)"),
+        ("  epochs: ", "  epochs: many # ", r"kesim_erzin\.epochs.*integer \(got 'many'\)"),
+        ("seed: 0", "sede: 0", r"seed is missing.*sede is not a known key"),
+        ("width: 0.5", "width: -1", r"kesim_erzin\.width.*greater than 0"),
+        ("workers: auto", "workers: most", r"compute\.workers.*\(got 'most'\)"),
+        ("excerpt_frames: 25", "excerpt_frames: 3", r"excerpt_frames \(3\) must be at least decision_every \(5\)"),
+        ("seed: 0", "seed: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_key_and_mend(params, old, new, message):
+    assert old in params.read_text()
+    params.write_text(params.read_text().replace(old, new, 1))
+    with pytest.raises(UserError, match=message) as error:
+        parameters.load(params)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(UserError, match="run from the project's root"):
+        parameters.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_profile_fits_and_keeps_the_comments(params, profile):
+    comments = [line.split("#")[1] for line in params.read_text().splitlines() if "#" in line]
+    apply_profile(profile, params)
+    after = params.read_text()
+    assert all(comment in after for comment in comments)
+    values = yaml.safe_load(after)
+    for group, changes in yaml.safe_load(profile.read_text()).items():
+        assert changes.items() <= values[group].items()
+
+
+def test_a_profile_with_an_unknown_key_is_refused(params, tmp_path):
+    before = params.read_text()
+    (tmp_path / "odd.yaml").write_text("corpus: {colour: red}\n")
+    with pytest.raises(UserError, match=r"corpus\.colour is not a key"):
+        apply_profile(tmp_path / "odd.yaml", params)
+    assert params.read_text() == before

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+
+from pipeline.corpus.shards import ShardWriter
+from pipeline.training.data import (
+    ClipStore,
+    TrainingClips,
+    heatmaps_to_tensor,
+    images_to_tensor,
+    noise_vector,
+    tensor_to_images,
+)
+
+
+@pytest.fixture
+def store(data):
+    return ClipStore(data, columns_per_frame=2.4231, context_frames=5)
+
+
+def test_images_survive_the_way_to_the_network_and_back():
+    images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    tensor = images_to_tensor(images)
+    assert tensor.min() == -1 and tensor.max() == 1 and tensor.shape == (1, 3, 16, 16)
+    np.testing.assert_array_equal(tensor_to_images(tensor), images)
+    assert heatmaps_to_tensor(np.full((2, 4, 4), 255, np.uint8)).max() == 1
+
+
+def test_an_excerpt_is_that_part_of_the_clip_and_its_reference_the_first_frame(store):
+    noise = noise_vector(0)
+    whole = store.clip("clip0", noise, speech=True, landmarks=True)
+    part = store.clip("clip0", noise, speech=True, landmarks=True, span=slice(3, 9))
+    for name in ("frames", "mel", "heatmaps"):
+        torch.testing.assert_close(getattr(part, name), getattr(whole, name)[3:9])
+    torch.testing.assert_close(part.reference, whole.frames[0])
+    torch.testing.assert_close(part.reference_heatmap, whole.heatmaps[0])
+
+
+def test_mirroring_turns_pictures_and_leaves_speech(store):
+    noise = noise_vector(0)
+    straight = store.clip("clip0", noise, speech=True, landmarks=True)
+    mirrored = store.clip("clip0", noise, speech=True, landmarks=True, mirror=True)
+    for name in ("frames", "heatmaps", "reference", "reference_heatmap"):
+        torch.testing.assert_close(getattr(mirrored, name), getattr(straight, name).flip(-1))
+    torch.testing.assert_close(mirrored.mel, straight.mel)
+
+
+def test_an_epoch_is_every_training_clip_once_half_of_them_mirrored(store):
+    clips = TrainingClips(store, speech=True, landmarks=False, excerpt_frames=8, seed=0)
+    firsts = {clip: store.clip(clip, noise_vector(0), False, False).reference for clip in clips.train}
+    mirrored, starts = [], set()
+    for number in range(40):
+        seen = []
+        for clip in clips.epoch(number):
+            assert clip.frames.shape[0] == 8
+            for name, first in firsts.items():
+                for flipped, reference in ((False, first), (True, first.flip(-1))):
+                    if torch.equal(clip.reference, reference):
+                        seen.append(name)
+                        mirrored.append(flipped)
+            starts.add(float(clip.frames[0, 0, 0, 0]))
+        assert sorted(seen) == clips.train == ["clip0", "clip1", "clip2"]
+    assert 0.35 < np.mean(mirrored) < 0.65
+    assert len(starts) > 10
+
+
+def test_an_epoch_depends_on_seed_and_number_only(store):
+    def frames(seed, number):
+        clips = TrainingClips(store, speech=True, landmarks=False, excerpt_frames=8, seed=seed)
+        return torch.stack([clip.frames for clip in clips.epoch(number)])
+
+    torch.testing.assert_close(frames(0, 3), frames(0, 3))
+    assert not torch.equal(frames(0, 3), frames(0, 4)) and not torch.equal(frames(0, 3), frames(1, 3))
+
+
+def test_test_clips_are_never_trained_on(store):
+    clips = TrainingClips(store, speech=True, landmarks=False, excerpt_frames=None, seed=0)
+    assert clips.train == ["clip0", "clip1", "clip2"] and clips.validation == ["clip3"]
+    assert store.ids("test_sentences", "test") == ["clip4", "clip5"]
+
+
+def test_a_clip_that_a_stage_rejected_is_not_used(data):
+    with ShardWriter(data / "audio_features" / "mel") as mel:
+        mel.add("clip0", np.zeros((30, 60), np.float32))
+    assert ClipStore(data, 2.4231, 5).ids("train") == ["clip0"]
