@@ -1,0 +1,127 @@
+"""Input that cannot be used costs its clip or, where nothing can go on, ends in one line with the mend."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with params.yaml, as a user's checkout has; its corpus is the folder `corpus`, described by a CSV."""
+    text = (ROOT / "params.yaml").read_text()
+    text = text.replace("layout: crema_d", "layout: folder").replace("root: data/demo_corpus", "root: corpus")
+    (tmp_path / "params.yaml").write_text(text.replace("max_rejected: 0.2", "max_rejected: 0.9"))
+    return tmp_path
+
+
+def run(project, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+
+def assert_one_line(result, *words):
+    """It failed, with one line on stderr that holds the words, and no traceback."""
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+def replace(project, old, new):
+    path = project / "params.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def test_a_missing_corpus(project):
+    for command in ("pipeline.parameters", "stages.clips"):
+        assert_one_line(run(project, command), "corpus.root", "corpus", "does not exist")
+
+
+def test_an_unknown_layout(project):
+    replace(project, "layout: folder", "layout: lrs9")
+    assert_one_line(run(project, "stages.clips"), "params.yaml", "corpus.layout", "'crema_d', 'grid'", "got 'lrs9'")
+
+
+def test_an_empty_folder(project):
+    (project / "corpus").mkdir()
+    replace(project, "layout: folder", "layout: grid")
+    assert_one_line(run(project, "stages.clips"), "no clip in corpus", "grid")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("seed: 0", "seed: zero", ["seed", "integer", "'zero'"]),
+        ("  fps: 25", "  fsp: 25", ["corpus.fps is missing", "corpus.fsp is not a known key"]),
+    ],
+)
+def test_a_wrong_parameter(project, old, new, words):
+    replace(project, old, new)
+    assert_one_line(run(project, "stages.landmarks"), "params.yaml", *words)
+
+
+def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip):
+    corpus = project / "corpus"
+    for k in range(3):
+        make_clip(corpus / f"good{k}.mp4")
+    make_clip(corpus / "no_face.mp4", picture=np.full((200, 200, 3), 90, np.uint8))
+    make_clip(corpus / "no_sound.mp4", sound=False)
+    make_clip(corpus / "long.flv", n_frames=100)
+    content = (corpus / "long.flv").read_bytes()
+    (corpus / "truncated.flv").write_bytes(content[: len(content) // 3])
+    (corpus / "empty.mp4").touch()
+    (corpus / "text.mp4").write_text("this is no video")
+    names = [path.name for path in sorted(corpus.iterdir())] + ["absent.mp4"]
+    splits = {"good1.mp4": "test", "good2.mp4": "test_sentences"}
+    rows = "".join(f"{name},{splits.get(name, 'train')}\n" for name in names)
+    (corpus / "clips.csv").write_text(f"video,split\n{rows}")
+
+    for stage in ("clips", "landmarks", "alignment", "heatmaps", "audio_features", "preprocessing"):
+        result = run(project, f"stages.{stage}")
+        assert result.returncode == 0, result.stderr
+    rejected = pd.concat([pd.read_parquet(path) for path in (project / "data").glob("*/rejected.parquet")])
+    reasons = dict(zip(rejected["clip"], rejected["reason"], strict=True))
+    assert reasons == {
+        "no_face": "no_face",
+        "no_sound": "no_audio",
+        "truncated": "truncated",
+        "empty": "empty_file",
+        "text": "unreadable",
+        "absent": "missing",
+    }
+    aligned = pd.read_parquet(project / "data/alignment/landmarks.parquet")
+    assert set(aligned["clip"]) == {"good0", "good1", "good2", "long"}
+    summary = json.loads((project / "metrics/preprocessing.json").read_text())
+    assert summary["rejected"] == 6 and summary["rejections"]["landmarks.no_face"] == 1
+
+
+def test_too_many_bad_clips_stop_the_stage(project, make_clip):
+    make_clip(project / "corpus/good.mp4")
+    (project / "corpus/empty.mp4").touch()
+    (project / "corpus/clips.csv").write_text("video\ngood.mp4\nempty.mp4\n")
+    replace(project, "max_rejected: 0.9", "max_rejected: 0.1")
+    result = run(project, "stages.clips")
+    assert_one_line(result, "1 of 2 clips were rejected", "empty_file", "corpus.max_rejected = 0.1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--system", "speech", "--image", "x.jpg"], ["driven by speech", "--audio"]),
+        (["--system", "landmark", "--image", "x.jpg", "--audio", "a.wav"], ["driven by landmarks", "--driving-video"]),
+        (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav", "--output", "a.gif"], ["--output", ".mp4"]),
+        (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav"], ["best.pt does not exist", "dvc repro"]),
+    ],
+)
+def test_generate_says_what_is_missing(project, arguments, words):
+    assert_one_line(run(project, "pipeline.generate", *arguments), *words)

@@ -1,0 +1,145 @@
+"""The whole road in a fresh checkout: `dvc repro` with the smoke profile, what reruns after a change, and a talking head."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.video import read_audio, read_frames
+
+ROOT = Path(__file__).parents[1]
+SYSTEMS = ("speech_without_fm", "speech", "landmark", "speech_landmark")
+
+
+def run(checkout, *command):
+    """Run a command in the checkout with this interpreter's environment; fail with its output if it fails."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "2",
+        "GIT_CONFIG_GLOBAL": str(checkout.parent / "gitconfig"),
+    }
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def stages_run(output):
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """The working tree's files in a repository of their own, reproduced with the smoke profile."""
+    folder = tmp_path_factory.mktemp("whole") / "project"
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder.parent / "gitconfig").write_text("[user]\n\tname = test\n\temail = test@example.org\n")
+    run(folder, "git", "init", "-q")
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    run(folder, "python", "-m", "pipeline.profiles", "smoke")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "as it is")
+    output = run(folder, "dvc", "repro")
+    assert len(stages_run(output)) == 22
+    return folder
+
+
+def test_metrics_read_like_table_1(checkout):
+    metrics = json.loads((checkout / "metrics/evaluation.json").read_text())
+    assert {"static", "ground_truth", *SYSTEMS} <= set(metrics)
+    truth, late = metrics["ground_truth"], metrics["ground_truth_delayed"]
+    assert truth["lmd"] == 0 and truth["mouth_correlation"] == 1 and truth["no_face"] == 0
+    assert late["mouth_lag"] == pytest.approx(5, abs=1) and late["mouth_correlation"] < 0.7
+    assert 0 < metrics["ground_truth_reencoded"]["lmd"] < metrics["static"]["lmd"]
+    table = run(checkout, "dvc", "metrics", "show", "--md")
+    assert "speech_landmark" in table and "psnr" in table
+    clips = pd.read_parquet(checkout / "data/evaluation/clips.parquet")
+    assert set(clips["split"]) == {"test_sentences", "test"}
+
+
+def test_nothing_runs_again(checkout):
+    assert not stages_run(run(checkout, "dvc", "repro"))
+
+
+def test_a_changed_loss_weight_reruns_its_training_and_what_follows(checkout):
+    params = checkout / "params.yaml"
+    before = params.read_text()
+    changed = re.sub(r"(\n  speech:\n    weights: \{frame: )1", r"\g<1>0.5", before)
+    assert changed != before
+    params.write_text(changed)
+    assert stages_run(run(checkout, "dvc", "repro")) == {
+        "end_to_end@speech",
+        "synthesis@speech",
+        "evaluation",
+        "report",
+    }
+    difference = json.loads(run(checkout, "dvc", "metrics", "diff", "--json"))
+    touched = {key.split(".")[0] for values in difference.values() for key in values}
+    assert "landmark" not in str(touched)
+    params.write_text(before)
+    assert not stages_run(run(checkout, "dvc", "repro"))  # all from the cache
+
+
+def test_the_report_is_one_page_that_plays(checkout):
+    page = (checkout / "data/report/index.html").read_text()
+    assert page.count("<video") == 6 and "data:video/mp4;base64," in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    sheets = list((checkout / "data/report/contact_sheets").glob("*.png"))
+    assert len(sheets) == 1 and np.asarray(Image.open(sheets[0])).std() > 20
+
+
+@pytest.fixture(scope="session")
+def photo(portrait, tmp_path_factory):
+    path = tmp_path_factory.mktemp("photo") / "face.png"
+    Image.fromarray(portrait).save(path)
+    return path
+
+
+def test_a_photo_and_speech_become_a_video(checkout, photo, speech, tmp_path):
+    command = ["python", "-m", "pipeline.generate", "--system", "speech", "--image", str(photo), "--audio", str(speech)]
+    for name in ("a.mp4", "b.mp4"):
+        run(checkout, *command, "--output", str(tmp_path / name))
+    frames = read_frames(tmp_path / "a.mp4", 25)
+    assert frames.shape[1:] == (256, 256, 3) and len(frames) == pytest.approx(1.5 * 25, abs=1)
+    assert np.abs(read_audio(tmp_path / "a.mp4", 22_050)).max() > 0.1
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert [stream.codec_context.name for stream in container.streams] in (["h264", "aac"], ["libx264", "aac"])
+        assert "synthetic" in container.metadata["comment"] and "speech" in container.metadata["comment"]
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("system", ["landmark", "speech_landmark"])
+def test_a_photo_follows_a_driving_video(checkout, photo, tmp_path, system):
+    driver = next((checkout / "data/demo_corpus/VideoFlash").glob("1001_*.flv"))
+    command = ["python", "-m", "pipeline.generate", "--system", system, "--image", str(photo)]
+    run(checkout, *command, "--driving-video", str(driver), "--output", str(tmp_path / "out.mp4"))
+    assert len(read_frames(tmp_path / "out.mp4", 25)) == pytest.approx(len(read_frames(driver, 25)), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: Image.new("RGB", (200, 200)).save(path), "no face was found in"),
+        (lambda path: path.write_text("no picture"), "cannot be read as a picture"),
+        (lambda path: None, "cannot be read as a picture"),
+    ],
+)
+def test_a_photo_that_cannot_be_used_is_one_line(checkout, speech, tmp_path, make, words):
+    make(tmp_path / "photo.png")
+    command = [sys.executable, "-m", "pipeline.generate", "--system", "speech", "--audio", str(speech)]
+    paths = ["--image", str(tmp_path / "photo.png"), "--output", str(tmp_path / "out.mp4")]
+    done = subprocess.run([*command, *paths], cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("error: --image") and words in done.stderr
+    assert not (tmp_path / "out.mp4").exists()

@@ -1,0 +1,54 @@
+"""On real people, where such clips are to be had (TALKING_HEAD_CLIPS); skipped elsewhere."""
+
+import numpy as np
+import pytest
+
+from pipeline.corpus.inventory import list_clips
+from pipeline.errors import ClipRejected
+from pipeline.features.alignment import align_clip, template
+from pipeline.features.audio import log_mel
+from pipeline.features.landmarks import detect_clip, mouth_opening
+from pipeline.video import read_audio, read_frames
+
+
+@pytest.fixture(scope="module")
+def grid(real_clips):
+    if not (real_clips.parent / "grid" / "s1").is_dir():
+        pytest.skip("no GRID corpus beside the clips")
+    return real_clips.parent / "grid"
+
+
+def test_grid_in_its_own_layout(grid):
+    clips, rejected = list_clips("grid", grid, held_out_sentences=5)
+    assert not rejected and len(clips) > 150
+    assert {"s1", "s22"} <= set(clips["subject"])
+    assert clips["transcript"].str.split().str.len().between(6, 6).mean() > 0.95  # GRID sentences have six words
+    assert set(clips["split"]) >= {"train", "validation", "test_sentences"}
+
+
+def test_a_real_sentence_from_file_to_crops(grid):
+    path = next((grid / "s1").glob("*.mpg"))
+    _, landmarks, has_face = detect_clip(path, 25, max_missing=0.1)
+    frames = read_frames(path, 25)
+    assert len(frames) == 75 and has_face.all()
+    crops, aligned = align_clip(frames, landmarks, template(landmarks, 64, 0.3, 0.34), 64)
+    assert crops.shape == (75, 64, 64, 3)
+    assert np.abs(np.diff(aligned[:, 36:48].mean(axis=1), axis=0)).mean() < 0.1  # the eyes keep still
+    assert np.ptp(mouth_opening(aligned)) > 0.05  # and the mouth does not
+    mel = log_mel(read_audio(path, 22_050), 22_050, 60, 33)
+    assert len(mel) / (22_050 / 364) == pytest.approx(3, abs=0.1)
+
+
+def test_every_odd_clip_goes_through_or_is_rejected_with_a_reason(real_clips):
+    edge = sorted((real_clips / "edge").iterdir())
+    assert edge
+    outcomes = {}
+    for path in edge:
+        try:
+            detect_clip(path, 25, max_missing=0.1)
+            read_audio(path, 22_050)
+            outcomes[path.name] = "used"
+        except ClipRejected as problem:
+            outcomes[path.name] = problem.reason
+    assert set(outcomes.values()) <= {"used", "no_face", "no_face_at_start", "no_audio"}
+    assert "no_face" in outcomes.values()
