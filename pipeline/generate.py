@@ -72,29 +72,43 @@ def talk(
     settings, how = trained.generator.settings, trained.preprocessing
     template, size = np.array(how["template"]), settings.image_size
     photo, photo_landmarks = align_photo(read_photo(image), template, size, image)
-    sound = audio or driving_video
-    sample_rate = how["audio_features"]["sample_rate"]
-    try:
-        waveform = read_audio(sound, sample_rate)
-        landmarks = None
-        if driving_video:
-            _, raw, _ = detect_clip(driving_video, how["fps"], max_missing=0.2)
-            _, aligned = align_clip(read_frames(driving_video, how["fps"]), raw, template, size)
-            landmarks = follow(photo_landmarks, aligned)
-    except ClipRejected as problem:
-        raise UserError(f"{'--audio' if sound == audio else '--driving-video'}: {problem}") from problem
-
-    n_frames = max(1, round(len(waveform) / sample_rate * how["fps"]))
-    driving = Driving(n_frames, mel=log_mel(waveform, **how["audio_features"]))
+    fps, sample_rate = how["fps"], how["audio_features"]["sample_rate"]
+    waveform = _sound(audio, driving_video, sample_rate, needed=settings.speech)
+    mel, heatmaps, lengths = None, None, []
+    if waveform is not None:
+        mel = log_mel(waveform, **how["audio_features"])
+        lengths.append(max(1, round(len(waveform) / sample_rate * fps)))
     if settings.landmarks:
-        # The shorter of speech and driving video sets the length.
-        n_frames = min(n_frames, len(landmarks))
-        heatmaps = landmark_heatmaps(np.stack([photo_landmarks, *landmarks[:n_frames]]), size, how["sigma"])
-        driving = Driving(n_frames, driving.mel, heatmaps[1:], heatmaps[0])
-        waveform = waveform[: round(n_frames / how["fps"] * sample_rate)]
-    frames = tqdm(generate(trained, photo, driving, seed), f"{system}", n_frames, unit="frame", disable=None)
-    write_clip(output, frames, waveform, system, how["fps"], sample_rate, visible_mark)
-    print(f"{output}: {n_frames / how['fps']:.1f} s, a face of {size}×{size} px by {system}")
+        landmarks = follow(photo_landmarks, _driver_landmarks(driving_video, fps, template, size))
+        heatmaps = landmark_heatmaps(np.stack([photo_landmarks, *landmarks]), size, how["sigma"])
+        lengths.append(len(landmarks))
+    # The shorter of speech and driving video sets the length.
+    n_frames = min(lengths)
+    driving = Driving(n_frames, mel, *(() if heatmaps is None else (heatmaps[1:], heatmaps[0])))
+    if waveform is not None:
+        waveform = waveform[: round(n_frames / fps * sample_rate)]
+    frames = tqdm(generate(trained, photo, driving, seed), system, n_frames, unit="frame", disable=None)
+    write_clip(output, frames, waveform, system, fps, sample_rate, visible_mark)
+    print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {system}")
+
+
+def _sound(audio: Path | None, driving_video: Path | None, sample_rate: int, needed: bool) -> np.ndarray | None:
+    """The speech to hear, from --audio or else the driving video; None where that is silent film and nobody needs it."""
+    try:
+        return read_audio(audio or driving_video, sample_rate)
+    except ClipRejected as problem:
+        if problem.reason == "no_audio" and not audio and not needed:
+            return None
+        raise UserError(f"{'--audio' if audio else '--driving-video'}: {problem}") from problem
+
+
+def _driver_landmarks(video: Path, fps: float, template: np.ndarray, image_size: int) -> np.ndarray:
+    """The driver's landmarks, aligned as the systems' own corpus was: (T, 68, 2) in crop pixels."""
+    try:
+        _, raw, _ = detect_clip(video, fps, max_missing=0.2)
+        return align_clip(read_frames(video, fps), raw, template, image_size)[1]
+    except ClipRejected as problem:
+        raise UserError(f"--driving-video: {problem}") from problem
 
 
 @one_line_errors

@@ -110,7 +110,7 @@ def synthesise(system: str, trained: Trained | None, store: ClipStore, out: Path
 def write_clip(
     path: Path,
     frames: Iterable[np.ndarray],
-    waveform: np.ndarray,
+    waveform: np.ndarray | None,
     system: str,
     fps: float,
     sample_rate: int,
