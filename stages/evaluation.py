@@ -12,7 +12,7 @@ from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import UserError, one_line_errors
-from pipeline.evaluation.evaluate import evaluate_systems, intervals, signature, summarise
+from pipeline.evaluation.evaluate import counts, evaluate_systems, intervals, signature, summarise
 
 REFERENCES = ("static", "ground_truth", "ground_truth_reencoded", "ground_truth_delayed")
 SYSTEMS = (*REFERENCES, "speech_without_fm", "speech", "landmark", "speech_landmark")
@@ -49,6 +49,7 @@ def main() -> None:
         details = {
             "split": split,
             "clips": of_split["clip"].nunique(),
+            "n": counts(of_split),
             "means": summarise(of_split),
             "intervals": intervals(of_split, p.seed, p.evaluation.bootstrap_samples),
             "by_emotion": {emotion: summarise(rows) for emotion, rows in of_split.groupby("emotion")},

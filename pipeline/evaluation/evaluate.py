@@ -12,15 +12,15 @@ import pandas as pd
 
 from pipeline.evaluation.image import LEAST_MSE, psnr, ssim
 from pipeline.evaluation.intervals import bootstrap_interval
-from pipeline.evaluation.landmark import detect_landmarks, eye_distance, landmark_distance
-from pipeline.evaluation.sync import REACH, mouth_correlation, mouth_lag
+from pipeline.evaluation.landmark import BORDERS, LEAST_SCORE, detect_landmarks, eye_distance, landmark_distance
+from pipeline.evaluation.sync import LEAST_PAIRS, REACH, mouth_correlation, mouth_lag
 from pipeline.features.landmarks import mouth_opening
 
 METRICS = ("psnr", "ssim", "lmd", "lmd_iod", "mouth_correlation", "mouth_lag", "no_face")
 
 
 def evaluate_systems(
-    truth: np.ndarray, generated: dict[str, np.ndarray], detection_size: int
+    truth: np.ndarray, generated: dict[str, np.ndarray], detection_size: int = 256
 ) -> tuple[list[dict], dict[str, np.ndarray]]:
     """Metrics of one clip as every system generates it: rows with `system` and METRICS, and mouth openings (T,) by system.
 
@@ -30,45 +30,68 @@ def evaluate_systems(
     rows, openings = [], {}
     for system, frames in generated.items():
         found = landmarks if np.array_equal(frames, truth) else detect_landmarks(frames, detection_size)
-        rows.append({"system": system, **evaluate_clip(truth, frames, landmarks, found)})
+        rows.append({"system": system, **evaluate_clip(truth, frames, landmarks, found, detection_size)})
         openings[system] = mouth_opening(found)
     return rows, openings
 
 
 def evaluate_clip(
-    truth: np.ndarray, generated: np.ndarray, truth_landmarks: np.ndarray, generated_landmarks: np.ndarray
+    truth: np.ndarray,
+    generated: np.ndarray,
+    truth_landmarks: np.ndarray | None = None,
+    generated_landmarks: np.ndarray | None = None,
+    detection_size: int = 256,
 ) -> dict[str, float]:
-    """METRICS of one generated clip against the real one.
+    """METRICS of one generated clip against the real one; NaN where a metric is undefined.
 
-    truth, generated: uint8 (T, S, S, 3); landmarks: (T, 68, 2) in crop pixels, NaN where no face was found.
-    Raises ValueError where the lengths differ: a clip is never warped in time.
+    truth, generated: uint8 (T, S, S, 3); landmarks: (T, 68, 2) in crop pixels as by `detect_landmarks`, NaN where no face was
+    found; they are detected here unless given. One frame more on either side is cut off. Raises ValueError where lengths
+    differ by more, or sizes differ: a clip is never warped.
     """
-    if truth.shape != generated.shape:
+    n = min(len(truth), len(generated))
+    if abs(len(truth) - len(generated)) > 1 or n == 0 or truth.shape[1:] != generated.shape[1:]:
         raise ValueError(f"the real clip is {truth.shape}, the generated one {generated.shape}")
-    lmd = landmark_distance(truth_landmarks, generated_landmarks)
+    truth, generated = truth[:n], generated[:n]
+    real = detect_landmarks(truth, detection_size) if truth_landmarks is None else truth_landmarks[:n]
+    found = detect_landmarks(generated, detection_size) if generated_landmarks is None else generated_landmarks[:n]
+    lmd = landmark_distance(real, found)
     lmd = float(lmd[~np.isnan(lmd)].mean()) if not np.isnan(lmd).all() else math.nan
-    openings = mouth_opening(truth_landmarks), mouth_opening(generated_landmarks)
+    openings = mouth_opening(real), mouth_opening(found)
     return {
         "psnr": float(psnr(truth, generated).mean()),
         "ssim": float(ssim(truth, generated).mean()),
         "lmd": lmd,
-        "lmd_iod": lmd / eye_distance(truth_landmarks),
+        "lmd_iod": lmd / eye_distance(real),
         "mouth_correlation": mouth_correlation(*openings),
         "mouth_lag": mouth_lag(*openings),
-        "no_face": float(np.isnan(generated_landmarks[:, 0, 0]).mean()),
+        "no_face": float(np.isnan(found[:, 0, 0]).mean()),
     }
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """{system: {metric: mean over clips}}, six significant digits, in the table's order of systems."""
+    """{system: {metric: mean over the clips that have a value}}, six significant digits; None where no clip has one.
+
+    table: one row per clip and system, with the columns `system` and METRICS. Systems stand in the table's order.
+    """
     return {
         system: {metric: _rounded(rows[metric].mean()) for metric in METRICS}
         for system, rows in table.groupby("system", sort=False)
     }
 
 
-def intervals(table: pd.DataFrame, seed: int, samples: int) -> dict[str, dict[str, list[float] | None]]:
-    """{system: {metric: [low, high]}}: 95 % bootstrap intervals over clips; None where there are too few."""
+def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """{system: {metric: number of clips that have a value}}: means of unequal counts are not over the same clips."""
+    return {
+        system: {metric: int(rows[metric].count()) for metric in METRICS}
+        for system, rows in table.groupby("system", sort=False)
+    }
+
+
+def intervals(table: pd.DataFrame, seed: int, samples: int = 2000) -> dict[str, dict[str, list[float] | None]]:
+    """{system: {metric: [low, high]}}: 95 % bootstrap intervals over clips; None where there are too few.
+
+    Every system is resampled by the same draws of clips where none lacks a value.
+    """
     result = {}
     for system, rows in table.groupby("system", sort=False):
         bounds = {metric: bootstrap_interval(rows[metric], samples, seed) for metric in METRICS}
@@ -80,15 +103,20 @@ def intervals(table: pd.DataFrame, seed: int, samples: int) -> dict[str, dict[st
 
 def signature(image_size: int, detection_size: int) -> dict[str, str]:
     """All that changes the figures, in words: they mean nothing without it."""
+    borders = " or ".join(f"{share:g}" for share in BORDERS)
+    packages = ("dlib-bin", "numpy", "opencv-python-headless", "scikit-image")
     return {
-        "crop": f"{image_size} px, RGB",
-        "psnr": f"mean of frames, MSE at least {LEAST_MSE:.4f}",
-        "ssim": "Gaussian 11×11, σ 1.5, mean of channels",
-        "lmd": f"points 48–67, moved to their mean, mean of points, px of the crop, detected at {detection_size} px",
+        "crop": f"{image_size} px, RGB, uint8",
+        "psnr": f"dB, MSE of pixels and channels, at least {LEAST_MSE:.4f}",
+        "ssim": "Gaussian 11×11, σ 1.5, population variance, data range 255, mean of channels",
+        "detector": f"dlib HOG above {LEAST_SCORE}, 68 points, at {detection_size} px, within a border of {borders}",
+        "lmd": "points 48–67, moved to their mean, mean of points, px of the crop",
         "lmd_iod": "lmd / median distance of the real eyes' centres",
-        "mouth": f"inner lips / eye distance, Pearson; lag within ±{REACH} frames",
-        "mean": "frames, then clips",
-        "versions": ", ".join(f"{package} {version(package)}" for package in ("dlib-bin", "scikit-image", "numpy")),
+        "mouth": f"inner lips / eye distance, Pearson over at least {LEAST_PAIRS} frames; lag within ±{REACH} frames",
+        "no_face": "share of generated frames in which the detector finds none",
+        "mean": "frames, then clips that have a value",
+        "interval": "95 % percentile bootstrap of the mean over clips",
+        "versions": ", ".join(f"{package} {version(package)}" for package in packages),
     }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def bootstrap_interval(values: np.ndarray, samples: int, seed: int) -> tuple[float, float]:
+def bootstrap_interval(values: np.ndarray, samples: int = 2000, seed: int = 0) -> tuple[float, float]:
     """95 % percentile interval of the mean (Efron & Tibshirani 1993, §13.3): clips are drawn again with replacement.
 
     values: (n,), one per clip; NaN are left out. Returns (low, high); NaN with fewer than two values.

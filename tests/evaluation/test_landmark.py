@@ -1,7 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 import skimage.data
 
+from pipeline.evaluation import landmark
 from pipeline.evaluation.landmark import detect_landmarks, eye_distance, landmark_distance
 from pipeline.features.alignment import align_clip, template
 from pipeline.features.landmarks import MOUTH, detect_face, inter_ocular_distance, predict_landmarks
@@ -56,14 +58,38 @@ def test_a_missing_face_is_missing_and_not_nought():
 
 def test_landmarks_of_an_enlarged_crop_lie_in_the_crops_own_pixels():
     """The portrait, aligned at 64 px, against the detector's answer on the full-size photo brought into the crop."""
-    photo = skimage.data.astronaut()
-    full = predict_landmarks(photo, detect_face(photo)).astype(float)
-    target = template(full[None], 64, eye_distance=0.3, eye_height=0.34)
-    crops, aligned = align_clip(photo[None], full[None], target, 64)
+    crops, aligned = portrait_crop(eye_distance=0.3)
     found = detect_landmarks(crops, detection_size=256)
     assert np.linalg.norm(found - aligned, axis=-1).mean() < 0.05 * inter_ocular_distance(aligned)[0]
     # Half a pixel's slip in the convention would show as a bias.
     assert np.abs((found - aligned)[0].mean(axis=0)).max() < 0.35
+
+
+def portrait_crop(eye_distance):
+    photo = skimage.data.astronaut()
+    full = predict_landmarks(photo, detect_face(photo)).astype(float)
+    target = template(full[None], 64, eye_distance, eye_height=0.34)
+    return align_clip(photo[None], full[None], target, 64)
+
+
+@pytest.mark.parametrize("detection_size", [128, 256])
+def test_a_larger_crop_has_the_same_landmarks_there(detection_size):
+    """Pixel centres: x is 4x + 3/2 in a crop of four times the size, whether that is reduced for detection or left alone."""
+    crops, _ = portrait_crop(eye_distance=0.3)
+    large = np.repeat(np.repeat(crops, 4, axis=1), 4, axis=2)
+    small, found = detect_landmarks(crops, 256), detect_landmarks(large, detection_size)
+    assert np.abs((found + 0.5) / 4 - 0.5 - small).mean() < 0.4
+    assert np.abs(((found + 0.5) / 4 - 0.5 - small).mean(axis=(0, 1))).max() < 0.2
+
+
+def test_a_blurred_face_is_found_within_a_border(monkeypatch):
+    crops, aligned = portrait_crop(eye_distance=0.35)
+    blurred = cv2.GaussianBlur(crops[0], (0, 0), 2)[None]
+    assert detect_face(cv2.resize(blurred[0], (256, 256), interpolation=cv2.INTER_CUBIC)) is None
+    found = detect_landmarks(blurred, detection_size=256)
+    assert np.linalg.norm(found - aligned, axis=-1).mean() < 0.1 * inter_ocular_distance(aligned)[0]
+    monkeypatch.setattr(landmark, "BORDERS", (0,))
+    assert np.isnan(detect_landmarks(blurred, detection_size=256)).all()
 
 
 def test_no_face_in_noise():
