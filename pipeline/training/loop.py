@@ -3,6 +3,8 @@
 import os
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -49,7 +51,8 @@ def fit(
             trained.update_discriminators(terms)
             for name, value in terms.items():
                 means[f"discriminator_{name}"].append(value.detach())
-            terms = system.generator_terms(clip, fake)
+            with trained.frozen_discriminators():
+                terms = system.generator_terms(clip, fake)
             trained.update_generator(terms, system.weights)
             for name, value in terms.items():
                 means[f"generator_{name}"].append(value.detach())
@@ -92,6 +95,16 @@ class _Trained:
             "generator": fabric.setup_optimizers(generator),
             "discriminators": fabric.setup_optimizers(discriminators),
         }
+
+    @contextmanager
+    def frozen_discriminators(self) -> Iterator[None]:
+        """While the generator is judged: gradients go through the discriminators, and none are computed for them."""
+        judges = [p for name, network in self.networks.items() if name != "generator" for p in network.parameters()]
+        for parameter in judges:
+            parameter.requires_grad_(False)
+        yield
+        for parameter in judges:
+            parameter.requires_grad_(True)
 
     def update_discriminators(self, terms: dict[str, Tensor]) -> None:
         if terms:

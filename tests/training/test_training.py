@@ -123,6 +123,20 @@ def test_generator_and_discriminators_move_by_their_own_optimisers(data, tmp_pat
         assert any(not torch.equal(value, initial[name][key]) for key, value in networks[name].items())
 
 
+def test_the_generators_step_leaves_no_gradient_on_the_discriminators(data, tmp_path, parameters, monkeypatch):
+    update = loop._Trained.update_generator
+
+    def watch(self, terms, weights):
+        self.optimizers["discriminators"].zero_grad()
+        update(self, terms, weights)
+        judges = [p for name, net in self.networks.items() if name != "generator" for p in net.parameters()]
+        assert all(p.grad is None and p.requires_grad for p in judges)
+        assert all(p.grad is not None for p in self.networks["generator"].parameters())
+
+    monkeypatch.setattr(loop._Trained, "update_generator", watch)
+    train("speech", parameters(), data, tmp_path / "l.csv")
+
+
 def test_nothing_to_train_for_is_one_line(data, tmp_path, parameters):
     weights = {"weights": {"frame": 0, "sequence": 0, "feature_matching": 0}}
     with pytest.raises(UserError, match=r"end_to_end\.speech\.weights: all are 0"):
