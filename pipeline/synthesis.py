@@ -146,6 +146,8 @@ def mark(image: np.ndarray) -> np.ndarray:
 def provenance(system: str) -> dict[str, str]:
     """Container tags that say that a video is synthetic, by which system, and by which state of the code."""
     here = Path(__file__).parent
-    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False)
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
+    )
     commit = described.stdout.strip() or "unknown"
     return {"comment": f"synthetic talking head; system: {system}; code: {commit}", "synthetic": "true"}

@@ -52,7 +52,9 @@ def checkout(tmp_path_factory):
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "as it is")
     output = run(folder, "dvc", "repro")
-    assert len(stages_run(output)) == 22
+    assert len(stages_run(output)) == 21
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "reproduced")
     return folder
 
 
@@ -86,8 +88,8 @@ def test_a_changed_loss_weight_reruns_its_training_and_what_follows(checkout):
         "report",
     }
     difference = json.loads(run(checkout, "dvc", "metrics", "diff", "--json"))
-    touched = {key.split(".")[0] for values in difference.values() for key in values}
-    assert "landmark" not in str(touched)
+    changed_metrics = {key.split(".")[0] for key in difference["metrics/evaluation.json"]}
+    assert changed_metrics == {"speech"}
     params.write_text(before)
     assert not stages_run(run(checkout, "dvc", "repro"))  # all from the cache
 
