@@ -18,14 +18,14 @@ def by_id(clips):
 
 def test_crema_d(tmp_path):
     touch(tmp_path, "VideoFlash/1001_IEO_HAP_HI.flv", "VideoFlash/1040_ITH_SAD_X.flv", "AudioWAV/1001_IEO_HAP_HI.wav")
-    touch(tmp_path, "VideoFlash/notes.txt", "VideoFlash/1001_XXX_HAP_HI.flv")
+    touch(tmp_path, "VideoFlash/notes.txt", "VideoFlash/1001_ZZZ_HAP_HI.flv")
     clips = by_id(read_corpus("crema_d", tmp_path))
-    assert set(clips) == {"1001_IEO_HAP_HI", "1040_ITH_SAD_X", "1001_XXX_HAP_HI"}
+    assert set(clips) == {"1001_IEO_HAP_HI", "1040_ITH_SAD_X", "1001_ZZZ_HAP_HI"}
     clip = clips["1001_IEO_HAP_HI"]
     assert (clip.subject, clip.sentence, clip.emotion, clip.level) == ("1001", "IEO", "HAP", "HI")
     assert clip.audio.name == "1001_IEO_HAP_HI.wav" and clip.transcript == "it's eleven o'clock"
     assert clips["1040_ITH_SAD_X"].level == "X"
-    assert clips["1001_XXX_HAP_HI"].problem.reason == "bad_name"
+    assert clips["1001_ZZZ_HAP_HI"].problem.reason == "bad_name"
     assert len(CREMA_D_SENTENCES) == 12
 
 
