@@ -30,7 +30,7 @@ def test_the_committed_file_is_valid():
         ("seed: 0", "sede: 0", r"seed is missing.*sede is not a known key"),
         ("width: 0.5", "width: -1", r"kesim_erzin\.width.*greater than 0"),
         ("workers: auto", "workers: most", r"compute\.workers.*\(got 'most'\)"),
-        ("excerpt_frames: 25", "excerpt_frames: 3", r"excerpt_frames \(3\) must be at least decision_every \(5\)"),
+        ("excerpt_frames: 15", "excerpt_frames: 3", r"excerpt_frames \(3\) must be at least decision_every \(5\)"),
         ("seed: 0", "seed: [", "not valid YAML"),
     ],
 )

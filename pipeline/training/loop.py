@@ -88,9 +88,9 @@ class _Trained:
         }
         for name, network in self.networks.items():
             setattr(system, name, network)
-        generator = torch.optim.Adam(system.generator.parameters(), rates.generator, betas)
+        generator = torch.optim.Adam(system.generator.parameters(), rates.generator, betas, fused=True)
         judges = [*system.frame_discriminator.parameters(), *system.sequence_discriminator.parameters()]
-        discriminators = torch.optim.Adam(judges, rates.discriminator, betas)
+        discriminators = torch.optim.Adam(judges, rates.discriminator, betas, fused=True)
         self.optimizers = {
             "generator": fabric.setup_optimizers(generator),
             "discriminators": fabric.setup_optimizers(discriminators),
