@@ -1,7 +1,11 @@
-"""Parquet tables: written whole or not at all, without clock times; landmarks per frame; clips that were rejected."""
+"""Parquet tables: written whole or not at all, without clock times; tables per clip in shards; clips that were rejected.
+
+A table in shards is a folder of `shard-00.parquet` …, each with a row group per clip, and, for each, `_index/shard-00.parquet`.
+"""
 
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ClipRejected, UserError
+
+TABLE_INDEX = ["clip", "shard", "row_group", "frames", "digest"]
 
 
 def write_table(table: pd.DataFrame | pa.Table, path: Path) -> None:
@@ -21,37 +27,102 @@ def write_table(table: pd.DataFrame | pa.Table, path: Path) -> None:
     os.replace(partial, path)
 
 
-def write_landmarks(
-    path: Path, landmarks: dict[str, np.ndarray], extra: dict[str, dict[str, np.ndarray]] | None = None
-) -> None:
-    """One row per frame: clip, frame, points (136 float32: x0, y0, x1, …), and further columns.
+def frames_table(clip: str, columns: dict[str, np.ndarray]) -> pa.Table:
+    """A clip's table, one row per frame: clip, frame, and the given columns, (T,) or (T, …) flattened to (T, n)."""
+    n_frames = len(next(iter(columns.values())))
+    arrays = {"clip": pa.array([clip] * n_frames, pa.string()), "frame": pa.array(np.arange(n_frames, dtype=np.int32))}
+    for name, values in columns.items():
+        flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        width = values.size // n_frames
+        arrays[name] = flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
+    return pa.table(arrays)
 
-    landmarks: clip id → (T, 68, 2). extra: column → clip id → (T,) or (T, n).
+
+def columns_of(table: pa.Table) -> dict[str, np.ndarray]:
+    """The columns of a clip's table but `clip` and `frame`: (T,) or (T, n) each."""
+    columns = {}
+    for name in table.column_names[2:]:
+        column = table[name].combine_chunks()
+        if isinstance(column, pa.FixedSizeListArray):
+            columns[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+        else:
+            columns[name] = column.to_numpy(zero_copy_only=False)
+    return columns
+
+
+def write_table_shard(folder: Path, name: str, tables: Iterable[tuple[str, pa.Table, int]]) -> None:
+    """Write one shard of a table, a row group per clip, and its part of the index (clip, shard, row_group, frames, digest).
+
+    tables: (clip, table, digest of its content), in the order of the clips' ids.
     """
-    clips = list(landmarks)
-    lengths = [len(landmarks[clip]) for clip in clips]
-    columns = {
-        "clip": pa.array(np.repeat(clips, lengths)),
-        "frame": pa.array(np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])),
-        "points": _fixed(np.concatenate([landmarks[clip] for clip in clips]).reshape(-1, 136).astype(np.float32)),
-    }
-    for name, values in (extra or {}).items():
-        stacked = np.concatenate([values[clip] for clip in clips])
-        columns[name] = pa.array(stacked) if stacked.ndim == 1 else _fixed(stacked)
-    write_table(pa.table(columns), path)
+    (folder / "_index").mkdir(parents=True, exist_ok=True)
+    path, partial = folder / f"{name}.parquet", folder / f".{name}.partial"
+    rows, writer = [], None
+    for clip, table, digest in tables:
+        writer = writer or pq.ParquetWriter(partial, table.schema)
+        writer.write_table(table)
+        rows.append((clip, path.name, len(rows), len(table), digest))
+    writer.close()
+    os.replace(partial, path)
+    write_table(pd.DataFrame(rows, columns=TABLE_INDEX), folder / "_index" / f"{name}.parquet")
 
 
-def _fixed(rows: np.ndarray) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+class Tables:
+    """A table in shards as a read-only mapping: clip id → column → (T,) or (T, n). `pandas.read_parquet` reads the shards, too."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.rows = read_index(self.folder)
+        self.files: dict[str, pq.ParquetFile] = {}
+
+    def __getitem__(self, clip: str) -> dict[str, np.ndarray]:
+        row = self.rows[clip]
+        if row["shard"] not in self.files:
+            self.files[row["shard"]] = pq.ParquetFile(self.folder / row["shard"])
+        return columns_of(self.files[row["shard"]].read_row_group(row["row_group"]))
+
+    def landmarks(self, clip: str) -> np.ndarray:
+        """The column `points` as float32 (T, 68, 2)."""
+        return self[clip]["points"].reshape(-1, 68, 2)
+
+    def frames(self, clip: str) -> int:
+        """The clip's number of rows."""
+        return self.rows[clip]["frames"]
+
+    def digest(self, clip: str) -> int:
+        """A checksum of the clip's rows."""
+        return self.rows[clip]["digest"]
+
+    def __contains__(self, clip: str) -> bool:
+        return clip in self.rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def read_index(folder: Path) -> dict[str, dict]:
+    """The index of a folder of shards, clip → row. Raises UserError where there is none."""
+    parts = sorted((folder / "_index").glob("shard-*.parquet"))
+    if not parts:
+        raise UserError(f"{folder} holds no shards; `dvc repro` makes them")
+    return {row["clip"]: row for part in parts for row in pd.read_parquet(part).to_dict("records")}
+
+
+def write_landmarks(path: Path, landmarks: dict[str, np.ndarray]) -> None:
+    """One file for a whole small corpus, a row per frame: clip, frame, points (136 float32: x0, y0, x1, …).
+
+    landmarks: clip id → (T, 68, 2).
+    """
+    write_table(pa.concat_tables(frames_table(c, {"points": p.astype(np.float32)}) for c, p in landmarks.items()), path)
 
 
 def read_landmarks(path: Path) -> dict[str, np.ndarray]:
-    """clip id → float32 (T, 68, 2), in the order of the file."""
-    table = pq.read_table(path, columns=["clip", "points"])
-    clips = table["clip"].to_numpy(zero_copy_only=False)
-    points = table["points"].combine_chunks().flatten().to_numpy().reshape(-1, 68, 2)
-    starts = np.flatnonzero(np.r_[True, clips[1:] != clips[:-1]]) if len(clips) else np.zeros(0, int)
-    return {str(clips[a]): points[a:b] for a, b in zip(starts, [*starts[1:], len(clips)], strict=True)}
+    """What `write_landmarks` wrote: clip id → float32 (T, 68, 2), in the order of the file."""
+    table = pd.read_parquet(path)
+    return {clip: np.stack(rows["points"]).reshape(-1, 68, 2) for clip, rows in table.groupby("clip", sort=False)}
 
 
 def write_rejected(

@@ -1,8 +1,14 @@
-"""One call per clip, in a pool of processes, with a progress bar; a clip that cannot be used is handed back as such."""
+"""One call per clip, by processes of this machine or a Dask cluster, with a progress bar.
+
+A clip that cannot be used is handed back as such; one that kills its worker costs that worker, not the run.
+"""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -11,9 +17,11 @@ import cv2
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from pipeline.errors import ClipRejected
+from pipeline.errors import ClipRejected, UserError
 
 Item = TypeVar("Item")
+# A Dask worker may call from several threads; dlib's detector and the limits on threads below are a process's own.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def count(workers: int | str) -> int:
@@ -22,24 +30,98 @@ def count(workers: int | str) -> int:
 
 
 def each(
-    work: Callable[[Item], Any], items: Sequence[Item], label: str, workers: int | str = "auto"
+    work: Callable[[Item], Any],
+    items: Iterable[Item],
+    label: str,
+    workers: int | str = "auto",
+    scheduler: str | None = None,
 ) -> Iterator[tuple[Item, Any]]:
-    """Yield (item, work(item)) in the items' order; where the work raised ClipRejected, the exception takes its place."""
-    n_workers = min(count(workers), len(items))
-    progress = partial(tqdm, desc=label, total=len(items), unit="clip", disable=None)
-    if n_workers <= 1:
-        yield from zip(items, progress(map(partial(_attempt, work), items)), strict=True)
-        return
-    # A fresh interpreter per worker: forking one that holds threads (BLAS, Arrow) can hang.
-    with ProcessPoolExecutor(n_workers, get_context("spawn")) as pool:
-        yield from zip(items, progress(pool.map(partial(_attempt, work), items)), strict=True)
+    """Yield (item, work(item)) as they come; where the work raised ClipRejected, the exception takes the result's place.
+
+    scheduler: address of a Dask cluster, whose workers run in the project's root on the same files; or None for `workers`
+    processes here. A worker that dies is replaced; an item whose worker dies even when it works on nothing else is
+    rejected as `crashed`.
+    """
+    items = list(items)
+    attempt = partial(_attempt, work)
+    finished = _cluster(attempt, items, scheduler) if scheduler else _processes(attempt, items, count(workers))
+    with tqdm(desc=label, total=len(items), unit="clip", disable=None) as bar:
+        for item, result in finished:
+            bar.update()
+            yield item, result
 
 
 def _attempt(work: Callable[[Item], Any], item: Item) -> Any:
-    # One thread each, or workers compete; and a sum over several threads is not the same to the last bit.
-    cv2.setNumThreads(1)
-    with threadpool_limits(limits=1):
+    with _ONE_AT_A_TIME:
+        # One thread each, or workers compete; and a sum over several threads is not the same to the last bit.
+        cv2.setNumThreads(1)
+        with threadpool_limits(limits=1):
+            try:
+                return work(item)
+            except ClipRejected as problem:
+                return problem
+
+
+def _processes(attempt: Callable, items: list[Item], n_workers: int) -> Iterator[tuple[Item, Any]]:
+    waiting = deque(items)
+    while waiting:
+        running: dict[Future, Item] = {}
         try:
-            return work(item)
-        except ClipRejected as problem:
-            return problem
+            with _pool(min(n_workers, len(waiting))) as pool:
+                while waiting or running:
+                    # Two each, so that no worker waits; not all, so that a long list costs no memory.
+                    while waiting and len(running) < 2 * n_workers:
+                        running[pool.submit(attempt, waiting[0])] = waiting[0]
+                        waiting.popleft()
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        result = future.result()
+                        yield running.pop(future), result
+        except BrokenProcessPool:
+            # Any of those under way may have killed its worker: each gets one of its own.
+            for item in running.values():
+                yield item, _alone(attempt, item)
+
+
+def _alone(attempt: Callable, item: Item) -> Any:
+    try:
+        with _pool(1) as pool:
+            return pool.submit(attempt, item).result()
+    except BrokenProcessPool:
+        return ClipRejected("crashed", "its worker process died, of a library's fault or for want of memory")
+
+
+def _pool(n_workers: int) -> ProcessPoolExecutor:
+    # A fresh interpreter per worker: forking one that holds threads (BLAS, Arrow) can hang.
+    return ProcessPoolExecutor(n_workers, get_context("spawn"))
+
+
+def _cluster(attempt: Callable, items: list[Item], address: str) -> Iterator[tuple[Item, Any]]:
+    from dask.distributed import Client, as_completed
+    from distributed.scheduler import KilledWorker
+
+    try:
+        client = Client(address, timeout="5s")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"params.yaml: compute.scheduler: no Dask scheduler answers at {address} ({type(error).__name__}); "
+            "start one with `dask scheduler`, or set it to null"
+        ) from None
+    with client:
+        waiting, running = deque(items), {}
+
+        def submit() -> Future:
+            item = waiting.popleft()
+            future = client.submit(attempt, item, pure=False)
+            running[future.key] = item
+            return future
+
+        n_running = 2 * max(1, sum(client.nthreads().values()))
+        finished = as_completed([submit() for _ in range(min(n_running, len(waiting)))])
+        for future in finished:
+            try:
+                result = future.result()
+            except KilledWorker:
+                result = ClipRejected("crashed", "its workers on the cluster died, one after the other")
+            yield running.pop(future.key), result
+            if waiting:
+                finished.add(submit())

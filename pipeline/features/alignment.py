@@ -3,10 +3,12 @@
 A similarity is a 2×3 matrix [sR | t] that maps points x of a video frame to sRx + t in the crop.
 """
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
-from pipeline.features.landmarks import LEFT_EYE, MIRRORED, RIGHT_EYE, RIGID
+from pipeline.features.landmarks import LEFT_EYE, MIRRORED, NOSE, RIGHT_EYE, RIGID
 from pipeline.features.smoothing import ground_truth_landmarks, transform_landmarks
 
 
@@ -56,9 +58,24 @@ def template(faces: np.ndarray, image_size: int, eye_distance: float, eye_height
     return mean_face(faces) * eye_distance * image_size + centre
 
 
-def aligning_transforms(landmarks: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """One similarity per frame, by eyes, nose and the points between cheek and temple: (T, 68, 2) → (T, 2, 3)."""
+def per_frame_transforms(landmarks: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """One similarity per frame, by eyes, nose and the points between cheek and temple (Kesim & Erzin §4.1).
+
+    landmarks: smoothed, (T, 68, 2). Returns (T, 2, 3).
+    """
     return np.stack([fit_similarity(frame[RIGID], template[RIGID]) for frame in landmarks])
+
+
+def first_frame_transforms(landmarks: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """The first frame's similarity for all frames, by the means of either eye and the nose (Maity 2024 §4.3).
+
+    The face starts in its place and may then wander. landmarks (T, 68, 2); returns (T, 2, 3).
+    """
+    three = [np.stack([face[part].mean(axis=0) for part in (RIGHT_EYE, LEFT_EYE, NOSE)]) for face in (landmarks[0], template)]
+    return np.repeat(fit_similarity(*three)[None], len(landmarks), axis=0)
+
+
+TRANSFORMS = {"per_frame": per_frame_transforms, "first_frame": first_frame_transforms}
 
 
 def crop_face(image: np.ndarray, matrix: np.ndarray, image_size: int) -> np.ndarray:
@@ -75,16 +92,26 @@ def crop_face(image: np.ndarray, matrix: np.ndarray, image_size: int) -> np.ndar
     return cv2.resize(drawn, (image_size, image_size), interpolation=cv2.INTER_AREA) if k > 1 else drawn
 
 
-def align_clip(
-    frames: np.ndarray, landmarks: np.ndarray, template: np.ndarray, image_size: int
+def align_landmarks(
+    landmarks: np.ndarray, template: np.ndarray, transform: str = "per_frame"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Aligned crops and aligned ground-truth landmarks of one clip.
+    """Raw landmarks (T, 68, 2) in pixels of the video → the crops' similarities (T, 2, 3), and the ground truth in the crop.
 
-    frames: uint8 (T, H, W, 3); landmarks: raw, (T, 68, 2) in pixels of the frame.
-    Returns crops uint8 (T, image_size, image_size, 3) and landmarks float32 (T, 68, 2) in pixels of the crop.
+    The ground truth, float32 (T, 68, 2), is smoothed; the similarities come from landmarks smoothed once more.
+    transform: a key of TRANSFORMS.
     """
     true = ground_truth_landmarks(landmarks)
-    transforms = aligning_transforms(transform_landmarks(true), template)
-    crops = np.stack([crop_face(frame, m, image_size) for frame, m in zip(frames, transforms, strict=True)])
-    aligned = np.stack([apply_similarity(m, points) for m, points in zip(transforms, true, strict=True)])
-    return crops, aligned.astype(np.float32)
+    transforms = TRANSFORMS[transform](transform_landmarks(true), template)
+    aligned = np.einsum("tij,tkj->tki", transforms[:, :, :2], true) + transforms[:, None, :, 2]
+    return transforms, aligned.astype(np.float32)
+
+
+def crop_faces(frames: Iterable[np.ndarray], transforms: np.ndarray, image_size: int) -> np.ndarray:
+    """The aligned crops of a clip, uint8 (T, image_size, image_size, 3); one frame of the video is in memory at a time.
+
+    Raises ValueError where there are fewer or more frames than transforms.
+    """
+    crops = np.empty((len(transforms), image_size, image_size, 3), np.uint8)
+    for t, (frame, matrix) in enumerate(zip(frames, transforms, strict=True)):
+        crops[t] = crop_face(frame, matrix, image_size)
+    return crops

@@ -101,3 +101,13 @@ def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
     """Mean distance of the inner lips' three pairs over the inter-ocular distance: (..., 68, 2) → (...)."""
     gaps = np.linalg.norm(landmarks[..., [61, 62, 63], :] - landmarks[..., [67, 66, 65], :], axis=-1).mean(axis=-1)
     return gaps / inter_ocular_distance(landmarks)
+
+
+def eye_aspect_ratio(landmarks: np.ndarray) -> np.ndarray:
+    """Height over width of the eyes, mean of both: (..., 68, 2) → (...). About 0.3 open, below 0.2 shut (Soukupová & Čech 2016)."""
+    ratios = []
+    for eye in (RIGHT_EYE, LEFT_EYE):
+        outer, above_1, above_2, inner, below_2, below_1 = np.moveaxis(landmarks[..., eye, :], -2, 0)
+        height = np.linalg.norm(above_1 - below_1, axis=-1) + np.linalg.norm(above_2 - below_2, axis=-1)
+        ratios.append(height / (2 * np.linalg.norm(outer - inner, axis=-1)))
+    return (ratios[0] + ratios[1]) / 2
