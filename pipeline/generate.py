@@ -18,13 +18,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from pipeline.errors import ClipRejected, UserError, one_line_errors
-from pipeline.features.alignment import align_clip, apply_similarity, crop_face, fit_similarity
+from pipeline.features.alignment import TRANSFORMS, align_landmarks, apply_similarity, crop_face
 from pipeline.features.audio import log_mel
 from pipeline.features.heatmap import landmark_heatmaps
-from pipeline.features.landmarks import RIGID, detect_clip, detect_face, predict_landmarks
+from pipeline.features.tracking import detect_video
+from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.synthesis import Driving, generate, write_clip
 from pipeline.training.end_to_end import INPUTS, load
-from pipeline.video import read_audio, read_frames
+from pipeline.video import read_audio
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -37,7 +38,9 @@ def read_photo(path: Path) -> np.ndarray:
     return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 
 
-def align_photo(photo: np.ndarray, template: np.ndarray, image_size: int, name: Path) -> tuple[np.ndarray, np.ndarray]:
+def align_photo(
+    photo: np.ndarray, template: np.ndarray, image_size: int, transform: str, name: Path
+) -> tuple[np.ndarray, np.ndarray]:
     """The aligned crop of the largest face, uint8 (S, S, 3), and its landmarks (68, 2) in crop pixels. Raises UserError."""
     # Faces of 4,000 px are no better for a crop of 64, and the detector would look at them for seconds.
     shrink = max(1, round(max(photo.shape) / 1000))
@@ -46,7 +49,7 @@ def align_photo(photo: np.ndarray, template: np.ndarray, image_size: int, name: 
     if box is None:
         raise UserError(f"--image: no face was found in {name}; use a frontal photo with the face at least 80 px wide")
     landmarks = predict_landmarks(photo, box)
-    matrix = fit_similarity(landmarks[RIGID], template[RIGID])
+    matrix = TRANSFORMS[transform](landmarks[None], template)[0]
     return crop_face(photo, matrix, image_size), apply_similarity(matrix, landmarks)
 
 
@@ -71,7 +74,7 @@ def talk(
     trained = load(Path("data/end_to_end") / system)
     settings, how = trained.generator.settings, trained.preprocessing
     template, size = np.array(how["template"]), settings.image_size
-    photo, photo_landmarks = align_photo(read_photo(image), template, size, image)
+    photo, photo_landmarks = align_photo(read_photo(image), template, size, how["transform"], image)
     fps, sample_rate = how["fps"], how["audio_features"]["sample_rate"]
     waveform = _sound(audio, driving_video, sample_rate, needed=settings.speech)
     mel, heatmaps, lengths = None, None, []
@@ -79,7 +82,7 @@ def talk(
         mel = log_mel(waveform, **how["audio_features"])
         lengths.append(max(1, round(len(waveform) / sample_rate * fps)))
     if settings.landmarks:
-        landmarks = follow(photo_landmarks, _driver_landmarks(driving_video, fps, template, size))
+        landmarks = follow(photo_landmarks, _driver_landmarks(driving_video, fps, template, how["transform"]))
         heatmaps = landmark_heatmaps(np.stack([photo_landmarks, *landmarks]), size, how["sigma"])
         lengths.append(len(landmarks))
     # The shorter of speech and driving video sets the length.
@@ -102,11 +105,11 @@ def _sound(audio: Path | None, driving_video: Path | None, sample_rate: int, nee
         raise UserError(f"{'--audio' if audio else '--driving-video'}: {problem}") from problem
 
 
-def _driver_landmarks(video: Path, fps: float, template: np.ndarray, image_size: int) -> np.ndarray:
+def _driver_landmarks(video: Path, fps: float, template: np.ndarray, transform: str) -> np.ndarray:
     """The driver's landmarks, aligned as the systems' own corpus was: (T, 68, 2) in crop pixels."""
     try:
-        _, raw, _ = detect_clip(video, fps, max_missing=0.2)
-        return align_clip(read_frames(video, fps), raw, template, image_size)[1]
+        faces = detect_video(video, fps, "dlib", redetect_every=25, max_missing=0.2)
+        return align_landmarks(faces.landmarks, template, transform)[1]
     except ClipRejected as problem:
         raise UserError(f"--driving-video: {problem}") from problem
 

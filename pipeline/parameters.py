@@ -25,6 +25,7 @@ class Group(BaseModel):
 
 class Compute(Group):
     workers: Positive | Literal["auto"]
+    scheduler: str | None
 
 
 class DemoCorpus(Group):
@@ -41,10 +42,13 @@ class Corpus(Group):
 
 
 class Landmarks(Group):
+    backend: Literal["dlib", "mediapipe"]
+    redetect_every: Positive
     max_missing: Share
 
 
 class Alignment(Group):
+    transform: Literal["per_frame", "first_frame"]
     image_size: Annotated[int, Field(ge=64, multiple_of=32)]
     eye_distance: Share
     eye_height: Share
@@ -54,10 +58,30 @@ class Heatmaps(Group):
     sigma: Annotated[float, Field(gt=0)]
 
 
+class ActionUnits(Group):
+    backend: Literal["landmarks", "openface", "mediapipe"]
+    command: str
+    time_limit_s: Annotated[float, Field(gt=0)]
+    min_confidence: Share
+    model: str | None
+
+
 class AudioFeatures(Group):
     sample_rate: Annotated[int, Field(ge=8000)]
     mel_bands: Positive
     window_ms: Annotated[float, Field(gt=0)]
+
+
+class Ctc(Group):
+    width: Positive
+    epochs: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class CharacterFeatures(Group):
+    backend: Literal["ctc", "phones", "wav2vec2"]
+    model: str | None
+    ctc: Ctc
 
 
 class Training(Group):
@@ -122,7 +146,9 @@ class Parameters(Group):
     landmarks: Landmarks
     alignment: Alignment
     heatmaps: Heatmaps
+    action_units: ActionUnits
     audio_features: AudioFeatures
+    character_features: CharacterFeatures
     training: Training
     kesim_erzin: KesimErzin
     end_to_end: EndToEnd
@@ -135,6 +161,10 @@ class Parameters(Group):
         excerpt, every = self.kesim_erzin.excerpt_frames, self.kesim_erzin.decision_every
         if excerpt is not None and excerpt < every:
             raise ValueError(f"kesim_erzin.excerpt_frames ({excerpt}) must be at least decision_every ({every})")
+        for group, backend in (("action_units", "mediapipe"), ("character_features", "wav2vec2")):
+            chosen = getattr(self, group)
+            if chosen.backend == backend and chosen.model is None:
+                raise ValueError(f"{group}.model: backend {backend} needs the path of its model; see params.yaml")
         return self
 
 

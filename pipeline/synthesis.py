@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from pipeline.corpus.shards import Shards, ShardWriter
+from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.features.windows import columns_per_frame, mel_windows
 from pipeline.models.kesim_erzin import Clip
 from pipeline.training.data import ClipStore, heatmaps_to_tensor, images_to_tensor, noise_vector, tensor_to_images
@@ -93,8 +93,11 @@ def synthesise(system: str, trained: Trained | None, store: ClipStore, out: Path
     system: a trained system's name, or one of REFERENCES. video: further arguments of `write_clip`.
     """
     waveforms = Shards(Path("data/audio_features/waveform"))
-    with ShardWriter(out / "frames") as shards:
-        for clip in tqdm(store.ids(*TEST_SPLITS), f"synthesis of {system}", unit="clip", disable=None):
+
+    def clips() -> Iterator[tuple[str, np.ndarray]]:
+        for clip in tqdm(
+            in_shards(store.ids(*TEST_SPLITS)), f"synthesis of {system}", unit="clip", disable=None
+        ):
             crops = store.crops[clip]
             if system in REFERENCES:
                 frames = REFERENCES[system](crops)
@@ -103,8 +106,10 @@ def synthesise(system: str, trained: Trained | None, store: ClipStore, out: Path
                 driving = Driving(len(crops), store.mel[clip], heatmaps, heatmaps[0])
                 clip_seed = crc32(f"{seed}/{clip}".encode())
                 frames = np.stack(list(generate(trained, crops[0], driving, clip_seed)))
-            shards.add(clip, frames)
             write_clip(out / "videos" / f"{clip}.mp4", frames, waveforms[clip] / 32768, system, **video)
+            yield clip, frames
+
+    write_shards(out / "frames", clips())
 
 
 def write_clip(

@@ -1,54 +1,79 @@
 """Align every face to the training split's mean face, and cut the crops that the systems learn."""
 
-from functools import partial
+import hashlib
+from functools import cache, partial
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
 from pipeline import parameters
-from pipeline.corpus.shards import ShardWriter
-from pipeline.corpus.tables import read_landmarks, write_landmarks, write_rejected
-from pipeline.corpus.workers import each
-from pipeline.errors import ClipRejected, UserError, one_line_errors
-from pipeline.features.alignment import align_clip, template
+from pipeline.corpus.incremental import Job, Made, process
+from pipeline.corpus.tables import Tables
+from pipeline.errors import UserError, one_line_errors
+from pipeline.features.alignment import align_landmarks, crop_faces, template
+from pipeline.features.canonical import neutral_face
+from pipeline.features.jitter import blink_amplitude_kept, blinks, jitter
 from pipeline.features.smoothing import ground_truth_landmarks
-from pipeline.video import read_frames
+from pipeline.video import stream_frames
+
+OUT = Path("data/alignment")
+# Of so many subjects one clip each makes the template: another clip in the corpus then seldom moves it, and with it all crops.
+TEMPLATE_SUBJECTS = 50
+
+faces = cache(Tables)
 
 
-def align(item: tuple[str, np.ndarray], template: np.ndarray, image_size: int, fps: float) -> tuple:
-    video, landmarks = item
-    return align_clip(read_frames(Path(video), fps), landmarks, template, image_size)
+def align(item: tuple[str, str], target: np.ndarray, image_size: int, transform: str, fps: float) -> Made:
+    clip, video = item
+    raw = faces(Path("data/landmarks/faces")).landmarks(clip)
+    transforms, aligned = align_landmarks(raw, target, transform)
+    smoothed = ground_truth_landmarks(raw)
+    figures = {
+        "frames": len(raw),
+        "jitter_raw": jitter(raw),
+        "jitter_smoothed": jitter(smoothed),
+        "jitter_aligned": jitter(aligned),
+        "blinks": len(blinks(raw)),
+        "blink_amplitude_kept": blink_amplitude_kept(raw, smoothed),
+    }
+    crops = crop_faces(stream_frames(Path(video), fps), transforms, image_size)
+    table = {"points": aligned, "transform": transforms}
+    return Made({"crops": crops, "neutral": neutral_face(aligned)}, {"landmarks": table}, figures)
+
+
+def template_clips(clips: pd.DataFrame, usable: Tables) -> list[str]:
+    """One training clip of each subject, the one with the least checksum of its id."""
+    train = sorted((clip for clip in usable if clips.loc[clip, "split"] == "train"), key=lambda c: (crc32(c.encode()), c))
+    first = {clips.loc[clip, "subject"]: clip for clip in reversed(train)}
+    return sorted(first.values())[:TEMPLATE_SUBJECTS]
 
 
 @one_line_errors
 def main() -> None:
     p = parameters.load()
     clips = pd.read_parquet("data/clips/clips.parquet").set_index("clip")
-    landmarks = read_landmarks(Path("data/landmarks/landmarks.parquet"))
-    train = [clip for clip in landmarks if clips.loc[clip, "split"] == "train"]
-    if not train:
+    found = Tables(Path("data/landmarks/faces"))
+    chosen = template_clips(clips, found)
+    if not chosen:
         raise UserError(
             "no clip is left to train on; see corpus.held_out_sentences and the column `split` of data/clips"
         )
-    faces = np.stack([ground_truth_landmarks(landmarks[clip]).mean(axis=0) for clip in train])
-    target = template(faces, p.alignment.image_size, p.alignment.eye_distance, p.alignment.eye_height)
+    means = np.stack([ground_truth_landmarks(found.landmarks(clip)).mean(axis=0) for clip in chosen])
+    target = template(means, p.alignment.image_size, p.alignment.eye_distance, p.alignment.eye_height)
+    OUT.mkdir(parents=True, exist_ok=True)
+    np.save(OUT / "template.npy", target)
 
-    work = partial(align, template=target, image_size=p.alignment.image_size, fps=p.corpus.fps)
-    items = [(clips.loc[clip, "video"], landmarks[clip]) for clip in landmarks]
-    aligned, rejected = {}, {}
-    out = Path("data/alignment")
-    with ShardWriter(out / "crops") as crops:
-        results = each(work, items, "alignment", p.compute.workers)
-        for clip, (_, result) in zip(landmarks, results, strict=True):
-            if isinstance(result, ClipRejected):
-                rejected[clip] = result
-            else:
-                crops.add(clip, result[0])
-                aligned[clip] = result[1]
-    write_rejected(out, "alignment", rejected, len(landmarks), p.corpus.max_rejected)
-    write_landmarks(out / "landmarks.parquet", aligned)
-    np.save(out / "template.npy", target)
+    work = partial(
+        align, target=target, image_size=p.alignment.image_size, transform=p.alignment.transform, fps=p.corpus.fps
+    )
+    made_from = hashlib.sha256(target.tobytes()).hexdigest()
+    jobs = {
+        clip: Job((clips.loc[clip, "checksum"], found.digest(clip), made_from), (clip, clips.loc[clip, "video"]))
+        for clip in found
+    }
+    process("alignment", work, jobs, p.corpus.max_rejected, **dict(p.compute))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ def main() -> None:
         )
     rows, openings = [], []
     work = partial(evaluate, detection_size=p.evaluation.detection_size)
-    for clip, (measured, opening) in each(work, tested, "evaluation", p.compute.workers):
+    results = dict(each(work, tested, "evaluation", p.compute.workers))
+    for clip in tested:
+        measured, opening = results[clip]
         about = {"clip": clip, **clips.loc[clip, ["split", "subject", "sentence", "emotion"]]}
         rows += [about | row for row in measured]
         openings += [pd.DataFrame({"clip": clip, "system": s, "opening": values}) for s, values in opening.items()]

@@ -1,23 +1,31 @@
 """Draw one grayscale Gaussian heatmap per frame from the aligned landmarks."""
 
+from functools import cache, partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline import parameters
-from pipeline.corpus.shards import ShardWriter
-from pipeline.corpus.tables import read_landmarks
+from pipeline.corpus.incremental import Job, Made, process
+from pipeline.corpus.tables import Tables
 from pipeline.errors import one_line_errors
 from pipeline.features.heatmap import landmark_heatmaps
+
+LANDMARKS = Path("data/alignment/landmarks")
+
+tables = cache(Tables)
+
+
+def draw(clip: str, image_size: int, sigma: float) -> Made:
+    heatmaps = landmark_heatmaps(tables(LANDMARKS).landmarks(clip), image_size, sigma)
+    return Made({"images": heatmaps}, figures={"frames": len(heatmaps)})
 
 
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    landmarks = read_landmarks(Path("data/alignment/landmarks.parquet"))
-    with ShardWriter(Path("data/heatmaps")) as shards:
-        for clip, points in tqdm(landmarks.items(), "heatmaps", unit="clip", disable=None):
-            shards.add(clip, landmark_heatmaps(points, p.alignment.image_size, p.heatmaps.sigma))
+    landmarks = Tables(LANDMARKS)
+    jobs = {clip: Job((landmarks.digest(clip),), clip) for clip in landmarks}
+    work = partial(draw, image_size=p.alignment.image_size, sigma=p.heatmaps.sigma)
+    process("heatmaps", work, jobs, p.corpus.max_rejected, **dict(p.compute))
 
 
 if __name__ == "__main__":

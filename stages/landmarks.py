@@ -6,24 +6,29 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline import parameters
-from pipeline.corpus.tables import write_landmarks, write_rejected
-from pipeline.corpus.workers import each
-from pipeline.errors import ClipRejected, one_line_errors
-from pipeline.features.landmarks import detect_clip
+from pipeline.corpus.incremental import Job, Made, process
+from pipeline.errors import one_line_errors
+from pipeline.features.tracking import detect_video
+
+
+def find(video: str, fps: float, backend: str, redetect_every: int, max_missing: float) -> Made:
+    faces = detect_video(Path(video), fps, backend, redetect_every, max_missing)
+    table = {"points": faces.landmarks, "box": faces.boxes, "has_face": faces.has_face, "n_faces": faces.n_faces}
+    figures = {
+        "frames": len(faces.has_face),
+        "frames_with_face": int(faces.has_face.sum()),
+        "frames_with_several": int((faces.n_faces > 1).sum()),
+    }
+    return Made(tables={"faces": table}, figures=figures)
 
 
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    clips = pd.read_parquet("data/clips/clips.parquet")
-    detect = partial(detect_clip, fps=p.corpus.fps, max_missing=p.landmarks.max_missing)
-    found, rejected = {}, {}
-    results = each(detect, [Path(video) for video in clips["video"]], "landmarks", p.compute.workers)
-    for clip, (_, result) in zip(clips["clip"], results, strict=True):
-        (rejected if isinstance(result, ClipRejected) else found)[clip] = result
-    write_rejected(Path("data/landmarks"), "landmarks", rejected, len(clips), p.corpus.max_rejected)
-    boxes, landmarks, has_face = ({clip: found[clip][k] for clip in found} for k in range(3))
-    write_landmarks(Path("data/landmarks/landmarks.parquet"), landmarks, {"box": boxes, "has_face": has_face})
+    clips = pd.read_parquet("data/clips/clips.parquet").set_index("clip")
+    jobs = {clip: Job((row["checksum"],), row["video"]) for clip, row in clips.iterrows()}
+    work = partial(find, fps=p.corpus.fps, **dict(p.landmarks))
+    process("landmarks", work, jobs, p.corpus.max_rejected, **dict(p.compute))
 
 
 if __name__ == "__main__":

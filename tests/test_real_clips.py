@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.corpus.inventory import list_clips
 from pipeline.errors import ClipRejected
-from pipeline.features.alignment import align_clip, template
+from pipeline.features.alignment import align_landmarks, crop_faces, template
 from pipeline.features.audio import log_mel
 from pipeline.features.landmarks import detect_clip, mouth_opening
 from pipeline.video import read_audio, read_frames
@@ -31,7 +31,8 @@ def test_a_real_sentence_from_file_to_crops(grid):
     _, landmarks, has_face = detect_clip(path, 25, max_missing=0.1)
     frames = read_frames(path, 25)
     assert len(frames) == 75 and has_face.all()
-    crops, aligned = align_clip(frames, landmarks, template(landmarks, 64, 0.3, 0.34), 64)
+    transforms, aligned = align_landmarks(landmarks, template(landmarks, 64, 0.3, 0.34))
+    crops = crop_faces(frames, transforms, 64)
     assert crops.shape == (75, 64, 64, 3)
     assert np.abs(np.diff(aligned[:, 36:48].mean(axis=1), axis=0)).mean() < 0.1  # the eyes keep still
     assert np.ptp(mouth_opening(aligned)) > 0.05  # and the mouth does not

@@ -1,24 +1,193 @@
-"""What became of a corpus's clips on their way to training, in numbers."""
+"""What became of a corpus's clips on their way to training: figures, and one page to look at."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from zlib import crc32
 
+import numpy as np
 import pandas as pd
+from jinja2 import Environment
 
-STAGES = ("clips", "landmarks", "alignment", "audio_features")
+from pipeline.corpus.incremental import read_done
+from pipeline.corpus.shards import Shards
+from pipeline.corpus.tables import Tables
+from pipeline.features.action_units.units import AUS, NAMES
+from pipeline.features.landmarks import mouth_opening
+from pipeline.report.page import data_uri
+from pipeline.report.pictures import contact_sheet, save_image
+
+STAGES = ("landmarks", "alignment", "heatmaps", "action_units", "audio_features", "character_features")
+SYNC_CLIPS = 100  # clips that the sync check looks at
+REACH = 8  # frames by which it shifts sound against picture, either way
+WORST_CLIPS, SHEET_STEP = 8, 5
+# Sound and picture of one clip may differ by this much in length, in seconds, without being counted.
+SAME_LENGTH_S = 0.2
 
 
-def summarise_preprocessing(data: Path) -> dict:
-    """Counts of clips by split, of rejections by stage and reason, frames, and the share of frames with a face."""
+def done_tables(data: Path) -> dict[str, pd.DataFrame]:
+    """What became of each clip in each stage: a row per clip with its figures."""
+    return {stage: pd.DataFrame(read_done(stage, data)).set_index("clip") for stage in STAGES}
+
+
+def rejected_clips(data: Path) -> pd.DataFrame:
+    """All rejected clips: clip, stage, reason, detail."""
+    return pd.concat([pd.read_parquet(data / stage / "rejected.parquet") for stage in ("clips", *STAGES)])
+
+
+def summarise_preprocessing(
+    data: Path, fps: float, action_units_backend: str, character_backend: str
+) -> dict[str, object]:
+    """Counts of clips and rejections; faces, jitter, blinks, action units, sound, sync; frames per second and process.
+
+    jitter: mean acceleration of rigid landmarks in % of the eyes' distance per frame². sync: see `sync_check`.
+    """
     clips = pd.read_parquet(data / "clips" / "clips.parquet")
-    rejected = pd.concat([pd.read_parquet(data / stage / "rejected.parquet") for stage in STAGES])
-    frames = pd.read_parquet(data / "landmarks" / "landmarks.parquet", columns=["has_face"])
+    rejected, done = rejected_clips(data), done_tables(data)
     reasons = (rejected["stage"] + "." + rejected["reason"]).value_counts().sort_index()
-    return {
-        "clips": len(clips) + int((rejected["stage"] == "clips").sum()),
-        "rejected": int(rejected["clip"].nunique()),
-        "rejections": {reason: int(count) for reason, count in reasons.items()},
-        "split": {split: int(count) for split, count in clips["split"].value_counts().sort_index().items()},
-        "subjects": int(clips["subject"].nunique()),
-        "frames": len(frames),
-        "face_share": round(float(frames["has_face"].mean()), 6),
-    }
+    faces, aligned, audio = done["landmarks"], done["alignment"], done["audio_features"]
+    units = done["action_units"]
+    both = clips.set_index("clip")["duration_s"].to_frame().join(audio["seconds_of_audio"])
+    seen = units["frames"].sum() - units["frames_missing"].sum()
+    return _rounded(
+        {
+            "clips": len(clips) + int((rejected["stage"] == "clips").sum()),
+            "rejected": int(rejected["clip"].nunique()),
+            "rejections": {reason: int(count) for reason, count in reasons.items()},
+            "split": {split: int(count) for split, count in clips["split"].value_counts().sort_index().items()},
+            "subjects": int(clips["subject"].nunique()),
+            "frames": int(aligned["frames"].sum()),
+            "face_share": faces["frames_with_face"].sum() / faces["frames"].sum(),
+            "several_faces_share": faces["frames_with_several"].sum() / faces["frames"].sum(),
+            "jitter": {stage: 100 * aligned[f"jitter_{stage}"].mean() for stage in ("raw", "smoothed", "aligned")},
+            "blinks": {
+                "per_second": aligned["blinks"].sum() / aligned["frames"].sum() * fps,
+                "amplitude_kept": aligned["blink_amplitude_kept"].mean(),
+            },
+            "action_units": {
+                "backend": action_units_backend,
+                "missing": units["frames_missing"].sum() / units["frames"].sum(),
+                **{f"AU{au:02d}": units[f"frames_AU{au:02d}"].sum() / seen for au in AUS},
+            },
+            "audio": {
+                "hours": audio["seconds_of_audio"].sum() / 3600,
+                "voiced_share": audio["voiced_share"].mean(),
+                "clipped_clips": int((audio["clipped_share"] > 0.001).sum()),
+                "longer_or_shorter_than_video": int(
+                    ((both["duration_s"] - both["seconds_of_audio"]).abs() > SAME_LENGTH_S).sum()
+                ),
+            },
+            "character_features": {"backend": character_backend},
+            "sync": sync_check(_mouths_and_loudness(data)),
+            "frames_per_second_and_process": {
+                stage: table["frames"].sum() / table["seconds"].sum() for stage, table in done.items()
+            },
+        }
+    )
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, float):
+        return None if np.isnan(value) else float(f"{value:.5g}")
+    return value
+
+
+def _mouths_and_loudness(data: Path) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    landmarks = Tables(data / "alignment" / "landmarks")
+    prosody = Tables(data / "audio_features" / "prosody")
+    clips = sorted((clip for clip in landmarks if clip in prosody), key=lambda clip: crc32(clip.encode()))
+    for clip in clips[:SYNC_CLIPS]:
+        yield mouth_opening(landmarks.landmarks(clip)), np.nan_to_num(prosody[clip]["intensity_db"])
+
+
+def sync_check(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float | int | None]:
+    """Whether mouths move with the sound: correlation of mouth opening and loudness, mean over clips, at its best lag.
+
+    pairs: mouth opening (T,) and loudness in dB (T',) of each clip. lag: frames by which the mouth follows the sound; near 0
+    in a corpus that is in sync (a mouth opens a little before it is heard).
+    """
+    correlations = []
+    for mouth, loudness in pairs:
+        n = min(len(mouth), len(loudness))
+        by_lag = []
+        for lag in range(-REACH, REACH + 1):
+            a, b = mouth[max(0, lag) : n + min(0, lag)], loudness[max(0, -lag) : n - max(0, lag)]
+            is_still = len(a) < 10 or a.std() == 0 or b.std() == 0
+            by_lag.append(np.nan if is_still else np.corrcoef(a, b)[0, 1])
+        if not np.isnan(by_lag).any():
+            correlations.append(by_lag)
+    if not correlations:
+        return {"clips": 0, "correlation": None, "lag": None}
+    mean = np.mean(correlations, axis=0)
+    return {"clips": len(correlations), "correlation": float(mean.max()), "lag": int(mean.argmax()) - REACH}
+
+
+def worst_clips(data: Path) -> list[str]:
+    """The clips to look at first: most frames without a face, then most jitter."""
+    done = done_tables(data)
+    table = done["alignment"].join(done["landmarks"]["frames_with_face"])
+    table = table[table["reason"].isna()]
+    table["missing"] = 1 - table["frames_with_face"] / table["frames"]
+    return list(table.sort_values(["missing", "jitter_raw"], ascending=False).index[:WORST_CLIPS])
+
+
+def make_page(data: Path, out: Path, summary: dict) -> None:
+    """Write index.html and the worst clips' contact sheet to `out`."""
+    crops, worst = Shards(data / "alignment" / "crops"), worst_clips(data)
+    save_image(out / "worst.png", contact_sheet({clip: crops[clip] for clip in worst}, SHEET_STEP))
+    done = done_tables(data)["alignment"]
+    page = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE)
+    content = page.render(
+        s=summary,
+        names=NAMES,
+        worst=worst,
+        jitter=done["jitter_raw"].to_dict(),
+        rejected=rejected_clips(data).head(200).to_dict("records"),
+        sheet=data_uri(out / "worst.png", "image/png"),
+    )
+    (out / "index.html").write_text(content)
+
+
+TEMPLATE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Preprocessing</title>
+<style>
+ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; color: #222 }
+ table { border-collapse: collapse; margin: 0 2em 1em 0 } td, th { padding: .2em .8em; border-bottom: 1px solid #ddd }
+ td + td, th + th { text-align: right } .text td { text-align: left } .side { display: flex; flex-wrap: wrap }
+ th:first-child { text-align: left } small { color: #777 } img { max-width: 100% }
+</style>
+<h1>Preprocessing</h1>
+<p>{{ s.clips }} clips of {{ s.subjects }} subjects, {{ s.rejected }} rejected; {{ s.frames }} frames, a face in
+{{ "%.2f" | format(100 * s.face_share) }} % of them, several in {{ "%.2f" | format(100 * s.several_faces_share) }} %.</p>
+<div class="side">
+<table><tr><th>split<th>clips</tr>
+{% for split, n in s.split.items() %}<tr><td>{{ split }}<td>{{ n }}</tr>{% endfor %}</table>
+<table><tr><th>jitter<th>% of the eyes' distance / frame²</tr>
+{% for stage, value in s.jitter.items() %}<tr><td>{{ stage }}<td>{{ value }}</tr>{% endfor %}
+<tr><td>blinks per second<td>{{ s.blinks.per_second }}</tr>
+<tr><td>share of their depth after smoothing<td>{{ s.blinks.amplitude_kept }}</tr></table>
+<table><tr><th>action unit<th>share of frames</tr>
+{% for au, name in names.items() %}<tr><td>AU{{ "%02d" | format(au) }} {{ name }}<td>
+{{ s.action_units["AU%02d" | format(au)] }}</tr>{% endfor %}
+<tr><td>missing<td>{{ s.action_units.missing }}</tr><tr><td>measured by<td>{{ s.action_units.backend }}</tr></table>
+<table><tr><th>sound<th></tr>
+<tr><td>hours<td>{{ s.audio.hours }}</tr><tr><td>voiced<td>{{ s.audio.voiced_share }}</tr>
+<tr><td>clips with clipping<td>{{ s.audio.clipped_clips }}</tr>
+<tr><td>clips longer or shorter than their video<td>{{ s.audio.longer_or_shorter_than_video }}</tr>
+<tr><td>character features by<td>{{ s.character_features.backend }}</tr>
+<tr><td>mouth opening ~ loudness, {{ s.sync.clips }} clips<td>r = {{ s.sync.correlation }}</tr>
+<tr><td>the mouth follows by<td>{{ s.sync.lag }} frames</tr></table>
+<table><tr><th>speed<th>frames/s of a process</tr>
+{% for stage, rate in s.frames_per_second_and_process.items() %}<tr><td>{{ stage }}<td>{{ rate }}</tr>{% endfor %}</table>
+</div>
+<h2>The worst clips</h2>
+<p>Those with most frames without a face, then those that tremble most before smoothing
+{% for clip in worst %}<small>{{ clip }} {{ "%.2f" | format(100 * jitter[clip]) }} %</small> {% endfor %}</p>
+<img alt="contact sheet of the worst clips" src="{{ sheet }}">
+<h2>Rejected</h2>
+{% if rejected %}<table class="text"><tr><th>clip<th>stage<th>reason<th>detail</tr>
+{% for row in rejected %}<tr><td>{{ row.clip }}<td>{{ row.stage }}<td>{{ row.reason }}<td>{{ row.detail }}</tr>
+{% endfor %}</table>{% else %}<p>None.</p>{% endif %}
+</html>
+"""

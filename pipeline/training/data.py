@@ -19,7 +19,7 @@ class ClipStore:
 
     def __init__(self, data: Path, columns_per_frame: float, context_frames: int):
         self.crops = Shards(data / "alignment" / "crops")
-        self.heatmaps = Shards(data / "heatmaps")
+        self.heatmaps = Shards(data / "heatmaps" / "images")
         self.mel = Shards(data / "audio_features" / "mel")
         self.columns_per_frame, self.context_frames = columns_per_frame, context_frames
         clips = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")

@@ -24,6 +24,12 @@ INPUTS = {
     "speech_landmark": {"speech": True, "landmarks": True},
 }
 
+# The modules that a training's result depends on.
+CODE = [
+    *(f"models/{name}.py" for name in ("blocks", "gan", "kesim_erzin")),
+    *(f"training/{name}.py" for name in ("checkpoints", "data", "end_to_end", "loop", "machine")),
+]
+
 
 def train(system: str, p: Parameters, data: Path, losses: Path) -> None:
     """Train `system` (a key of INPUTS) on the training split; leaves checkpoints in data/end_to_end/SYSTEM."""
@@ -53,6 +59,7 @@ def train(system: str, p: Parameters, data: Path, losses: Path) -> None:
             "audio_features": dict(p.audio_features),
             "context_frames": schedule.context_frames,
             "sigma": p.heatmaps.sigma,
+            "transform": p.alignment.transform,
             "template": np.load(data / "alignment" / "template.npy").tolist(),
         },
     }
@@ -66,8 +73,8 @@ def _key(description: dict, data: Path) -> str:
     """A fingerprint of all that a training depends on: parameters, shards, and the code of networks and training."""
     fingerprint = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     code = Path(__file__).parents[1]
-    files = [*code.glob("models/*.py"), *code.glob("training/*.py"), data / "clips" / "clips.parquet"]
-    for folder in ("alignment/crops", "heatmaps", "audio_features/mel"):
+    files = [*(code / module for module in CODE), data / "clips" / "clips.parquet"]
+    for folder in ("alignment/crops", "heatmaps/images", "audio_features/mel"):
         files += [*(data / folder).glob("*.npz")]
     for path in sorted(files):
         with path.open("rb") as file:

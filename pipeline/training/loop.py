@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from pipeline.models.kesim_erzin import Clip, KesimErzin
 from pipeline.parameters import KesimErzin as Schedule
+from pipeline.training.checkpoints import save
 from pipeline.training.data import TrainingClips
 
 
@@ -155,14 +156,6 @@ def validation_error(fabric: Fabric, system: KesimErzin, clips: TrainingClips) -
         half = clip.frames.shape[2] // 2
         errors.append((fake - clip.frames)[:, :, half:].abs().mean())
     return torch.stack(errors).mean().item()
-
-
-def save(path: Path, content: dict) -> None:
-    """Save a checkpoint; it appears whole under its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
 
 
 def write_losses(path: Path, losses: list[dict]) -> None:

@@ -16,7 +16,7 @@ from pipeline.evaluation.evaluate import (
     summarise,
 )
 from pipeline.evaluation.landmark import detect_landmarks
-from pipeline.features.alignment import align_clip, template
+from pipeline.features.alignment import align_landmarks, crop_faces, template
 from pipeline.features.landmarks import MOUTH, detect_face, inter_ocular_distance, predict_landmarks
 
 
@@ -24,7 +24,8 @@ from pipeline.features.landmarks import MOUTH, detect_face, inter_ocular_distanc
 def crops():
     photo = skimage.data.astronaut()
     landmarks = predict_landmarks(photo, detect_face(photo))[None].repeat(6, axis=0)
-    return align_clip(photo[None].repeat(6, axis=0), landmarks, template(landmarks[:1], 64, 0.3, 0.34), 64)[0]
+    transforms, _ = align_landmarks(landmarks, template(landmarks[:1], 64, 0.3, 0.34))
+    return crop_faces([photo] * 6, transforms, 64)
 
 
 def test_the_truth_has_the_best_score_and_a_shifted_clip_a_worse_one(crops):

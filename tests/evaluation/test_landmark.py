@@ -5,7 +5,7 @@ import skimage.data
 
 from pipeline.evaluation import landmark
 from pipeline.evaluation.landmark import detect_landmarks, eye_distance, landmark_distance
-from pipeline.features.alignment import align_clip, template
+from pipeline.features.alignment import align_landmarks, crop_faces, template
 from pipeline.features.landmarks import MOUTH, detect_face, inter_ocular_distance, predict_landmarks
 
 RNG = np.random.default_rng(0)
@@ -69,7 +69,8 @@ def portrait_crop(eye_distance):
     photo = skimage.data.astronaut()
     full = predict_landmarks(photo, detect_face(photo)).astype(float)
     target = template(full[None], 64, eye_distance, eye_height=0.34)
-    return align_clip(photo[None], full[None], target, 64)
+    transforms, aligned = align_landmarks(full[None], target)
+    return crop_faces([photo], transforms, 64), aligned
 
 
 @pytest.mark.parametrize("detection_size", [128, 256])

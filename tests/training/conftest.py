@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.corpus.shards import ShardWriter
+from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.parameters import Parameters
 
 ROOT = Path(__file__).parents[2]
@@ -19,16 +19,14 @@ def data(tmp_path):
     splits = ["train", "train", "train", "validation", "test_sentences", "test"]
     (tmp_path / "clips").mkdir()
     pd.DataFrame({"clip": clips, "split": splits}).to_parquet(tmp_path / "clips" / "clips.parquet")
-    with (
-        ShardWriter(tmp_path / "alignment" / "crops") as crops,
-        ShardWriter(tmp_path / "heatmaps") as heatmaps,
-        ShardWriter(tmp_path / "audio_features" / "mel") as mel,
-    ):
-        for k, clip in enumerate(clips):
-            n = 14 + k
-            crops.add(clip, rng.integers(0, 255, (n, 64, 64, 3)).astype(np.uint8))
-            heatmaps.add(clip, rng.integers(0, 255, (n, 64, 64)).astype(np.uint8))
-            mel.add(clip, rng.normal(0, 0.3, (round(n * 2.42), 60)).astype(np.float32))
+    shards = {"alignment/crops": {}, "heatmaps/images": {}, "audio_features/mel": {}}
+    for k, clip in enumerate(clips):
+        n = 14 + k
+        shards["alignment/crops"][clip] = rng.integers(0, 255, (n, 64, 64, 3)).astype(np.uint8)
+        shards["heatmaps/images"][clip] = rng.integers(0, 255, (n, 64, 64)).astype(np.uint8)
+        shards["audio_features/mel"][clip] = rng.normal(0, 0.3, (round(n * 2.42), 60)).astype(np.float32)
+    for folder, arrays in shards.items():
+        write_shards(tmp_path / folder, ((clip, arrays[clip]) for clip in in_shards(arrays)))
     np.save(tmp_path / "alignment" / "template.npy", rng.normal(32, 10, (68, 2)))
     return tmp_path
 
