@@ -20,8 +20,10 @@ from tqdm import tqdm
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.alignment import align_clip, apply_similarity, crop_face, fit_similarity
 from pipeline.features.audio import log_mel
+from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.heatmap import landmark_heatmaps
-from pipeline.features.landmarks import RIGID, detect_clip, detect_face, predict_landmarks
+from pipeline.features.landmarks import RIGID
+from pipeline.features.tracking import detect_video
 from pipeline.synthesis import Driving, generate, write_clip
 from pipeline.training.end_to_end import INPUTS, load
 from pipeline.video import read_audio, read_frames
@@ -105,7 +107,7 @@ def _sound(audio: Path | None, driving_video: Path | None, sample_rate: int, nee
 def _driver_landmarks(video: Path, fps: float, template: np.ndarray, image_size: int) -> np.ndarray:
     """The driver's landmarks, aligned as the systems' own corpus was: (T, 68, 2) in crop pixels."""
     try:
-        _, raw, _ = detect_clip(video, fps, max_missing=0.2)
+        raw = detect_video(video, fps, "dlib", redetect_every=25, max_missing=0.2).landmarks
         return align_clip(read_frames(video, fps), raw, template, image_size)[1]
     except ClipRejected as problem:
         raise UserError(f"--driving-video: {problem}") from problem

@@ -9,14 +9,15 @@ from pipeline import parameters
 from pipeline.corpus.tables import write_landmarks, write_rejected
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected, one_line_errors
-from pipeline.features.landmarks import detect_clip
+from pipeline.features.tracking import detect_video
 
 
 @one_line_errors
 def main() -> None:
     p = parameters.load()
     clips = pd.read_parquet("data/clips/clips.parquet")
-    detect = partial(detect_clip, fps=p.corpus.fps, max_missing=p.landmarks.max_missing)
+    how = {"backend": "dlib", "redetect_every": 25, "max_missing": p.landmarks.max_missing}
+    detect = partial(detect_video, fps=p.corpus.fps, **how)
     found, rejected = {}, {}
     results = each(detect, [Path(video) for video in clips["video"]], "landmarks", p.compute.workers)
     for clip, (_, result) in zip(clips["clip"], results, strict=True):
