@@ -62,5 +62,5 @@ def test_several_faces_come_largest_first(portrait):
 def test_overlap_of_boxes():
     a = np.array([0, 0, 10, 10])
     assert overlap(a, a) == 1
-    assert overlap(a, a + [5, 0, 5, 0]) == pytest.approx(50 / 150)
-    assert overlap(a, a + [10, 0, 10, 0]) == 0
+    assert overlap(a, np.array([5, 0, 15, 10])) == pytest.approx(50 / 150)
+    assert overlap(a, np.array([10, 0, 20, 10])) == 0
