@@ -7,7 +7,8 @@ from pipeline.corpus.inventory import list_clips
 from pipeline.errors import ClipRejected
 from pipeline.features.alignment import align_landmarks, crop_faces, template
 from pipeline.features.audio import log_mel
-from pipeline.features.landmarks import detect_clip, mouth_opening
+from pipeline.features.landmarks import mouth_opening
+from pipeline.features.tracking import detect_video
 from pipeline.video import read_audio, read_frames
 
 
@@ -28,7 +29,7 @@ def test_grid_in_its_own_layout(grid):
 
 def test_a_real_sentence_from_file_to_crops(grid):
     path = next((grid / "s1").glob("*.mpg"))
-    _, landmarks, has_face = detect_clip(path, 25, max_missing=0.1)
+    _, landmarks, has_face, _ = detect_video(path, 25, "dlib", redetect_every=25, max_missing=0.1)
     frames = read_frames(path, 25)
     assert len(frames) == 75 and has_face.all()
     transforms, aligned = align_landmarks(landmarks, template(landmarks, 64, 0.3, 0.34))
@@ -46,7 +47,7 @@ def test_every_odd_clip_goes_through_or_is_rejected_with_a_reason(real_clips):
     outcomes = {}
     for path in edge:
         try:
-            detect_clip(path, 25, max_missing=0.1)
+            detect_video(path, 25, "dlib", redetect_every=25, max_missing=0.1)
             read_audio(path, 22_050)
             outcomes[path.name] = "used"
         except ClipRejected as problem:

@@ -17,14 +17,8 @@ from pipeline.corpus.tables import read_landmarks
 from pipeline.corpus.workers import each
 from pipeline.demo.motion import FPS
 from pipeline.errors import UserError, one_line_errors
-from pipeline.features.landmarks import (
-    MOUTH,
-    detect_face,
-    inter_ocular_distance,
-    mouth_opening,
-    predict_landmarks,
-    shape_predictor,
-)
+from pipeline.features.detection import detect_face, predict_landmarks, shape_predictor
+from pipeline.features.landmarks import MOUTH, inter_ocular_distance, mouth_opening
 from pipeline.video import read_frames
 
 SAME_PERSON = 0.6  # dlib's own threshold on the distance of two face embeddings

@@ -11,15 +11,8 @@ import skimage.data
 
 from pipeline.demo.motion import eye_openings
 from pipeline.demo.render import HEIGHT, WIDTH, border_points, warp
-from pipeline.features.landmarks import (
-    INNER_LIPS,
-    LEFT_EYE,
-    MIRRORED,
-    RIGHT_EYE,
-    detect_face,
-    inter_ocular_distance,
-    predict_landmarks,
-)
+from pipeline.features.detection import detect_face, predict_landmarks
+from pipeline.features.landmarks import INNER_LIPS, LEFT_EYE, MIRRORED, RIGHT_EYE, inter_ocular_distance
 
 TEST_SUBJECT = 1015  # stands on CREMA-D's list of test subjects
 _EYE_DISTANCE = 78.0  # pixels, in the portrait before it is reshaped

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from pipeline.features.landmarks import MOUTH, face_detector, inter_ocular_distance, predict_landmarks
+from pipeline.features.detection import face_detector, predict_landmarks
+from pipeline.features.landmarks import MOUTH, inter_ocular_distance
 
 # The detector's score above which a box is a face. Generated faces are blurred, and at dlib's own 0 many go unseen.
 LEAST_SCORE = -0.25

@@ -17,7 +17,8 @@ from pipeline.evaluation.evaluate import (
 )
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.features.alignment import align_landmarks, crop_faces, template
-from pipeline.features.landmarks import MOUTH, detect_face, inter_ocular_distance, predict_landmarks
+from pipeline.features.detection import detect_face, predict_landmarks
+from pipeline.features.landmarks import MOUTH, inter_ocular_distance
 
 
 @pytest.fixture(scope="module")

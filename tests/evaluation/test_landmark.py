@@ -6,7 +6,8 @@ import skimage.data
 from pipeline.evaluation import landmark
 from pipeline.evaluation.landmark import detect_landmarks, eye_distance, landmark_distance
 from pipeline.features.alignment import align_landmarks, crop_faces, template
-from pipeline.features.landmarks import MOUTH, detect_face, inter_ocular_distance, predict_landmarks
+from pipeline.features.detection import detect_face, predict_landmarks
+from pipeline.features.landmarks import MOUTH, inter_ocular_distance
 
 RNG = np.random.default_rng(0)
 FACE = RNG.normal(0, 10, (3, 68, 2)) + 50

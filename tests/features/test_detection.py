@@ -1,0 +1,66 @@
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.features import detection
+from pipeline.features.detection import detect_face, find_faces, overlap, predict_landmarks
+from pipeline.features.landmarks import inter_ocular_distance
+
+
+def placed(portrait, size, width, height, left, top):
+    """The portrait, `size` px square, on a grey ground; its face is about 0.29 `size` wide."""
+    frame = np.full((height, width), 100, np.uint8)
+    interpolation = cv2.INTER_AREA if size < 300 else cv2.INTER_CUBIC
+    grey = cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY)
+    frame[top : top + size, left : left + size] = cv2.resize(grey, (size, size), interpolation=interpolation)
+    return frame
+
+
+def test_the_portraits_face_is_where_it_is(portrait):
+    left, top, right, bottom = detect_face(portrait)
+    assert left < 222 - 80 < right and top < 130 < bottom
+    landmarks = predict_landmarks(portrait, detect_face(portrait))
+    assert inter_ocular_distance(landmarks) == pytest.approx(43, abs=4)
+
+
+def test_a_small_face_is_found_by_enlarging(portrait):
+    small = portrait[::2, ::2]
+    assert detect_face(small) is not None
+    assert detect_face(np.zeros((120, 120, 3), np.uint8)) is None
+
+
+@pytest.mark.parametrize(("size", "left", "top"), [(300, 1200, 500), (900, 700, 100)])
+def test_faces_of_a_large_frame(portrait, size, left, top):
+    """Of 87 px, which reducing 1080p to 640 px would leave at 29, and of 260 px."""
+    frame = placed(portrait, size, 1920, 1080, left, top)
+    box = detect_face(frame)
+    centre = np.array([222 - 80, 126]) * size / 300 + [left, top]
+    assert np.abs((box[:2] + box[2:]) / 2 - centre).max() < 0.05 * size
+    assert inter_ocular_distance(predict_landmarks(frame, box)) == pytest.approx(43 * size / 300, rel=0.1)
+
+
+def test_the_first_look_at_a_large_frame_is_cheap(portrait, monkeypatch):
+    seen, detector = [], detection.face_detector()
+    monkeypatch.setattr(
+        detection, "face_detector", lambda: lambda image, n: seen.append(image.size) or detector(image, n)
+    )
+    assert find_faces(placed(portrait, 900, 1920, 1080, 700, 100))
+    assert seen == [640 * 360]
+    seen.clear()
+    # A face that this look misses is looked for where it was last.
+    small = placed(portrait, 300, 1920, 1080, 1200, 500)
+    assert find_faces(small, near=[np.array([1300, 583, 1387, 670])])
+    assert sum(seen) < 2 * 640 * 360
+
+
+def test_several_faces_come_largest_first(portrait):
+    frame = np.maximum(placed(portrait, 300, 640, 360, 0, 30), placed(portrait, 340, 640, 360, 300, 10))
+    faces = find_faces(frame)
+    assert len(faces) == 2 and faces[0][0] > 300 > faces[1][0]
+
+
+def test_overlap_of_boxes():
+    a = np.array([0, 0, 10, 10])
+    assert overlap(a, a) == 1
+    assert overlap(a, np.array([5, 0, 15, 10])) == pytest.approx(50 / 150)
+    assert overlap(a, np.array([10, 0, 20, 10])) == 0
