@@ -293,9 +293,9 @@ def _painter(
 ) -> Callable[[av.VideoFrame], np.ndarray]:
     """A function that makes the array of a frame, as `stream_frames` yields it."""
     aspect = stream.sample_aspect_ratio
-    width = max(1, round(first.width * aspect)) if _plausible(aspect, ASPECTS) else first.width
-    # An odd width costs swscale its fast path, and a pixel's aspect is stated coarsely anyway.
-    width += width % 2 if width != first.width else 0
+    # Rounded to an even width: an odd one costs swscale its fast path, and a pixel's aspect is stated coarsely anyway.
+    square = not _plausible(aspect, ASPECTS) or aspect == 1
+    width = first.width if square else max(2, 2 * round(first.width * aspect / 2))
     if width * first.height > MAX_PIXELS:
         raise ClipRejected("too_large", f"{path}: frames of {width}×{first.height}")
     turn, reformatter = _orientation(first), VideoReformatter()
