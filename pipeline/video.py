@@ -110,13 +110,13 @@ def _ends_within_a_box(path: Path) -> bool:
         for _ in range(1000):
             file.seek(start)
             header = file.read(16)
-            if start == 0 and header[4:8] not in {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}:
+            if header[4:8] not in {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip", b"uuid"}:
                 return False
             size = int.from_bytes(header[:4], "big")
             if size == 1:  # a size of 64 bits follows
                 size = int.from_bytes(header[8:16], "big")
             if size < 8:  # 0: to the end of the file
-                return 0 < len(header) < 8
+                return False
             start += size
             if start >= end:
                 return start > end
