@@ -7,7 +7,8 @@ unreadable     no regular file, no permission, no known container, no decoder, o
 no_video, no_audio                 the container holds no such stream
 truncated      less than 0.9 of the length that the header states can be read
 corrupted      more than MAX_BROKEN of the frames are damaged
-timestamps     a jump ahead beyond MAX_HOLE_S, one back beyond MAX_BACK_S, or less than a frame a second in the mean
+timestamps     a jump ahead beyond MAX_HOLE_S (sound: MAX_SILENCE_S), one back beyond MAX_BACK_S (sound: MAX_HOLE_S), or less
+               than a frame a second in the mean
 too_large      more than MAX_PIXELS in a frame
 size_changed   the frames' shape changes midway
 """
@@ -32,10 +33,11 @@ CONTAINERS = (
     "3gp,aac,ac3,aiff,asf,au,avi,caf,dv,eac3,flac,flv,gif,h264,hevc,ivf,kux,live_flv,m4v,matroska,mjpeg,mov,mp3,mp4,mpeg,"
     "mpegts,mpegvideo,mxf,nistsphere,nut,obu,ogg,rm,w64,wav,webm,wv,yuv4mpegpipe"
 )
-OPEN_TIMEOUT_S = 60.0  # for the header, and again for each packet; damaged indices have kept demuxers busy for minutes
+TIMEOUT_S = 60.0  # for the header, and again for each packet: a damaged index may send the reader round the whole file
 MAX_PIXELS = 8192 * 4608  # 8K video has 7680 × 4320; a damaged header may state any size, and memory follows
 MAX_BROKEN = 0.1  # share of the frames; GRID has clips with a single damaged spot, which are worth keeping
 MAX_HOLE_S = 10.0  # a recording may pause; hours between two frames are a damaged timestamp
+MAX_SILENCE_S = 60.0  # the same for sound, which some recorders leave out while the microphone is muted
 MAX_BACK_S = 0.5  # jitter and reordering; further back, sound and picture no longer belong together
 AUDIO_GAP_S = 0.02  # half a frame at 25 fps; containers round timestamps to 1 ms at the worst
 SAMPLE_RATES = (4_000, 768_000)
@@ -92,9 +94,12 @@ def _open(path: Path) -> av.container.InputContainer:
         # A name alone may look like an address (`http:…`, `concat:…`); after `file:` it is a name, whatever is in it.
         return av.open(
             f"file:{path.absolute()}",
+            options={
+                "max_pixels": str(MAX_PIXELS)
+            },  # for the frames that are decoded to find out what the header omits
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
             metadata_errors="replace",
-            timeout=OPEN_TIMEOUT_S,
+            timeout=TIMEOUT_S,
         )
     except _FAULTS as error:
         if _ends_within_a_box(path):
@@ -380,8 +385,8 @@ def read_audio(path: Path, sample_rate: int) -> np.ndarray:
     tally.check(path, "audio")
     if not sum(map(len, chunks)):
         raise ClipRejected("no_audio", f"{path}: its audio stream holds no samples")
-    # Float codecs may hold anything; resampling overshoots where the input clips.
-    return np.clip(np.nan_to_num(np.concatenate(chunks)), -1, 1)
+    # Resampling overshoots where the input clips, and float files may go beyond full scale.
+    return np.clip(np.concatenate(chunks), -1, 1)
 
 
 def _first_shown(path: Path) -> Fraction | None:
@@ -403,7 +408,7 @@ def _placed(frames: Iterator[av.AudioFrame], origin: Fraction | None, path: Path
             stamp = frame.pts * frame.time_base
             origin = stamp if origin is None else origin
             late = stamp - origin - placed
-        if late > MAX_HOLE_S or (placed and late < -MAX_HOLE_S):
+        if late > MAX_SILENCE_S or (placed and late < -MAX_HOLE_S):
             raise ClipRejected(
                 "timestamps", f"{path}: sound of {float(placed):.2f} s follows {float(late):+.2f} s late"
             )
@@ -426,6 +431,8 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
         samples = samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+    else:  # float files may hold anything, and one NaN would spread over the resampler's whole window
+        samples = np.nan_to_num(samples, nan=0, posinf=1, neginf=-1)
     channels = frame.layout.nb_channels
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T

@@ -246,6 +246,14 @@ def test_sound_and_picture_are_in_sync(tmp_path, rate, suffix):
     assert len(list(stream_frames(path, 25, grey=True))) == len(read_frames(path, 25)) == round(len(times) / rate * 25)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".flv", ".mkv"])
+def test_our_own_clips_come_back_in_sync(tmp_path, suffix):
+    """An FLV cannot tell of the 1024 samples that AAC puts before the first: its sound begins before its picture."""
+    pictures, _, click, start = flash_and_click(50, 25)
+    write_video(tmp_path / f"clip{suffix}", pictures, 25, click, 44_100)
+    assert_in_sync(tmp_path / f"clip{suffix}", start)
+
+
 @pytest.mark.parametrize("fps", [15, 25, 30])
 def test_sync_at_a_variable_rate(tmp_path, fps):
     times = np.cumsum(np.random.default_rng(1).choice([1 / 60, 1 / 30, 1 / 25, 1 / 8], 60)) + 0.4
@@ -466,6 +474,21 @@ def test_grey_is_the_luma_of_rgb(tmp_path):
     luma = picture @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
     grey = next(stream_frames(tmp_path / "clip.mp4", 25, grey=True))
     assert grey.dtype == np.uint8 and np.abs(grey[2::8, 2::8] - luma[2::8, 2::8]).max() <= 4
+
+
+@pytest.mark.parametrize(("matrix", "tag"), [("ITU601", "smpte170m"), ("ITU709", "bt709")])
+def test_colours_follow_the_matrix_that_the_stream_names(tmp_path, matrix, tag):
+    colours = np.array([[200, 60, 50], [40, 190, 70], [50, 60, 200], [180, 180, 60]], np.uint8)
+    picture = np.repeat(np.repeat(colours[None], 64, axis=0), 16, axis=1)
+    with av.open(str(tmp_path / "clip.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"crf": "1", "x264-params": f"colormatrix={tag}"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv444p"
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        out.mux(stream.encode(frame.reformat(format="yuv444p", dst_colorspace=matrix)))
+        out.mux(stream.encode(None))
+    seen = read_frames(tmp_path / "clip.mp4", 25)[0][:, 8::16].astype(int)
+    assert np.abs(seen - colours).max() <= 4
 
 
 def joined(path, *sizes):

@@ -15,7 +15,7 @@ from tests.test_video import CODECS, write_clip
 
 ROOT = Path(__file__).parents[1]
 MEMORY = 3 << 30  # bytes of address space; the libraries alone map about 1 GB
-SECONDS = 15  # per file; the slowest seen took 2 s
+SECONDS = 15  # per file; the slowest of 20,000 took half a second
 
 READ = """
 import faulthandler, resource, sys
@@ -59,7 +59,7 @@ def damaged(content, rng):
     # Headers are small and matter most.
     near = int(rng.integers(min(len(content), 2000)))
     length = int(rng.integers(1, max(2, len(content) // 8)))
-    kind = rng.choice(["bits", "header", "tail", "cut", "zeros", "ones", "twice", "lost", "noise"])
+    kind = rng.choice(["bits", "header", "tail", "cut", "zeros", "number", "twice", "lost", "noise"])
     if kind == "bits":
         for position in rng.integers(0, len(content), int(rng.integers(1, 40))):
             content[position] ^= 1 << int(rng.integers(8))
@@ -73,8 +73,11 @@ def damaged(content, rng):
         del content[at:]
     elif kind == "zeros":
         content[at : at + length] = bytes(len(content[at : at + length]))
-    elif kind == "ones":
-        content[near : near + 4] = b"\xff" * len(content[near : near + 4])
+    elif kind == "number":  # a size, a count, a duration
+        value = int(rng.choice([0, 1, 2**24 - 1, 2**31 - 1, 2**31, 2**32 - 1]))
+        tail = max(0, len(content) - 1 - int(rng.integers(2500)))
+        position = [near, tail, at][int(rng.integers(3))]
+        content[position : position + 4] = value.to_bytes(4, "big" if rng.integers(2) else "little")
     elif kind == "twice":
         content[at:at] = content[at : at + length]
     elif kind == "lost":
@@ -104,8 +107,8 @@ def test_damaged_containers_end_in_frames_or_a_reason(tmp_path, suffix):
     assert len({frames for frames, *_ in outcomes.values()}) > 2  # the damage was felt
 
 
-@pytest.mark.parametrize("folder", ["grid", "edge", "lrs3", "mead_noaudio"])
+@pytest.mark.parametrize("folder", ["grid", "lrs3", "mead_noaudio"])
 def test_damaged_real_clips_end_in_frames_or_a_reason(tmp_path, real_clips, folder):
     sources = sorted((real_clips / folder).glob("*.*"), key=lambda path: path.stat().st_size)[:1]
-    outcomes = read_all([*sources, *mutants(sources[0], tmp_path, 12, seed=2)])
-    assert len(outcomes) == 13 and outcomes[sources[0].name][0].isdigit()
+    outcomes = read_all([*sources, *mutants(sources[0], tmp_path, 10, seed=2)])
+    assert len(outcomes) == 11 and outcomes[sources[0].name][0].isdigit()
