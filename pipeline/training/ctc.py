@@ -16,8 +16,9 @@ from pipeline.models.ctc import SILENCE, CharacterNet
 from pipeline.training.loop import save
 
 BATCH = 8
-# Silence of up to so many steps (0.3 s) is put before and after a sentence, so that the network knows it for blank.
-MOST_SILENCE = 15
+# Silence of up to so many steps (0.3 s) is put before and after a sentence, and a second of it without a sentence in every
+# batch, so that the network knows it for blank.
+MOST_SILENCE, SILENT_STEPS = 15, 50
 
 Example = tuple[np.ndarray, str]
 
@@ -51,8 +52,9 @@ def train_ctc(
             order, losses = torch.randperm(len(usable)).tolist(), []
             for start in range(0, len(order), BATCH):
                 chosen = [usable[k] for k in order[start : start + BATCH]]
-                features, lengths = batch([_with_silence(features) for features, _ in chosen])
-                texts = [torch.tensor(encode(text)) for _, text in chosen]
+                silent = torch.full((SILENT_STEPS, spectra.shape[1]), SILENCE)
+                features, lengths = batch([*(_with_silence(features) for features, _ in chosen), silent])
+                texts = [torch.tensor(encode(text), dtype=torch.long) for text in (*(text for _, text in chosen), "")]
                 scores = network(features, lengths).log_softmax(dim=-1).transpose(0, 1)  # (N, B, symbols)
                 loss = criterion(scores, torch.cat(texts), lengths, torch.tensor([len(text) for text in texts]))
                 optimizer.zero_grad()

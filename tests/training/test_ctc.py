@@ -31,7 +31,7 @@ def spoken():
 
 @pytest.fixture(scope="module")
 def network(spoken):
-    return train_ctc(spoken[:64], width=32, epochs=25, learning_rate=1e-2, seed=0)
+    return train_ctc(spoken[:64], width=32, epochs=30, learning_rate=5e-3, seed=0)
 
 
 def test_it_learns_to_read_what_it_never_heard(network, spoken):
