@@ -2,17 +2,18 @@
 
     python -m benchmarks.character_features GRID_FOLDER [--clips 60] [--epochs 60]
 
-From each feature's windows the same two small regressors are trained on the training sentences of the speaker with the most clips,
-to the mouth's 20 landmarks of an aligned face: ridge regression, and a network as in Sinha §III-A (four convolutions over time,
-two linear layers; three seeds). The character network is trained on the same sentences only. Measured on that speaker's held-out
-sentences (a fifth, by CRC-32 of the sentence) and on the other speakers, from whom nothing is learnt but their mean face:
-r, the correlation of predicted and real mouth opening (mean over clips), and the landmarks' error in % of the eyes' distance.
-Landmarks and scores are kept in data/benchmarks. The last line compares the better of ctc and phones (ours, by r of the network
-on held-out sentences) with MFCC; its deviation is that of the seeds.
+From each feature's windows the same two small regressors are trained on the training sentences of the speaker with the most
+clips, to the mouth's 20 landmarks of an aligned face: ridge regression, and a network as in Sinha §III-A (four convolutions
+over time, two linear layers; three seeds). The character network is trained on the same sentences only. Measured on that
+speaker's held-out sentences (a fifth, by CRC-32 of the sentence) and on the other speakers, of whom only the mean face is
+known: r, the correlation of predicted and real mouth opening (mean over clips), and the landmarks' error in % of the eyes'
+distance. Landmarks and phone scores are kept in data/benchmarks. The last line compares the better of ctc and phones (ours,
+by r of the network on held-out sentences) with MFCC; its deviation is that of the seeds.
 """
 
 import argparse
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,9 +91,7 @@ def network(train: Data, epochs: int, seed: int) -> Callable[[np.ndarray], np.nd
     mean, std, scale = x.mean(dim=(0, 1)), x.std(dim=(0, 1)) + 1e-6, y.std()
     widths = [x.shape[2], 32, 32, 64, 64]
     layers = [
-        layer
-        for a, b in zip(widths, widths[1:], strict=False)
-        for layer in (nn.Conv1d(a, b, 3, stride=2, padding=1), nn.LeakyReLU(0.2))
+        layer for a, b in pairwise(widths) for layer in (nn.Conv1d(a, b, 3, stride=2, padding=1), nn.LeakyReLU(0.2))
     ]
     net = nn.Sequential(
         *layers, nn.Flatten(), nn.Dropout(0.2), nn.LazyLinear(128), nn.LeakyReLU(0.2), nn.Linear(128, 40)
