@@ -30,6 +30,8 @@ def log_mel(waveform: np.ndarray, sample_rate: int, mel_bands: int, window_ms: f
     waveform: float mono in −1…1, shape (samples,). Returns float32 (columns, mel_bands), linear in dB; −1 is silence.
     """
     window, hop = window_samples(sample_rate, window_ms)
+    if not len(waveform):
+        return np.zeros((0, mel_bands), np.float32)
     power = librosa.feature.melspectrogram(
         y=waveform, sr=sample_rate, n_fft=window, hop_length=hop, n_mels=mel_bands, pad_mode="constant"
     )

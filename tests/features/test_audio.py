@@ -102,6 +102,8 @@ def test_a_click_lies_in_the_columns_nearest_to_it():
 @pytest.mark.parametrize("seconds", [0, 0.1, 0.999, 1, 3])
 def test_features_have_the_video_s_frames_whatever_the_length_of_the_audio(seconds):
     waveform = np.random.default_rng(0).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+    mel = mel_windows(log_mel(waveform, RATE, 60, 33), 25, columns_per_frame(RATE, 33, 25), context_frames=5)
+    assert mel.shape == (25, 27, 60) and np.isfinite(mel).all() and mel[0, :11] == pytest.approx(-1, abs=1e-6)
     windows = mfcc_windows(mfcc(waveform, RATE), 25, 25)
     assert windows.shape == (25, 28, 12) and np.isfinite(windows).all()
     sounding = np.abs(windows).sum(axis=2) > 1e-3
