@@ -1,6 +1,15 @@
-"""Audio features on the video's clock. Needs numpy only, so that training does not load the audio libraries."""
+"""Audio features on the video's clock. Needs numpy only, so that training does not load the audio libraries.
+
+The rule for every feature on the video's clock: it has exactly one row per video frame, whatever the audio's length. A row is
+taken about the middle of its frame; what lies before the audio's start or after its end is silence, in the feature's own terms
+(log-mel −1, MFCC 0, character scores: the backend's own of silence), and audio beyond the last frame's window is not used.
+"""
 
 import numpy as np
+
+MFCC_HOP_MS = 10
+MFCC_SIZE = 12
+MFCC_COLUMNS = 28  # of a window: 280 ms (Chen S. 2021, §4.1; ATVGnet, §4)
 
 
 def window_samples(sample_rate: int, window_ms: float) -> tuple[int, int]:
@@ -29,3 +38,19 @@ def mel_windows(mel: np.ndarray, n_frames: int, columns_per_frame: float, contex
 def window_columns(columns_per_frame: float, context_frames: int) -> int:
     """How many mel columns `mel_windows` gives per frame."""
     return 2 * round((2 * context_frames + 1) * columns_per_frame / 2) + 1
+
+
+def mfcc_windows(mfcc: np.ndarray, n_frames: int, fps: float) -> np.ndarray:
+    """The 280 ms of MFCC about the middle of each video frame: (columns, 12) → float32 (n_frames, 28, 12).
+
+    mfcc: column k at (k + ½) · 10 ms. At 25 fps a frame's middle lies between two columns, and 14 stand on either side; at
+    other rates the nearest such place is taken, at most 5 ms away. Beyond either end of the speech stands silence (0).
+    """
+    middles = (np.arange(n_frames) + 0.5) / fps
+    # A boundary between columns k − 1 and k lies at k · 10 ms.
+    first = np.rint(middles * 1000 / MFCC_HOP_MS).astype(int) - MFCC_COLUMNS // 2
+    columns = first[:, None] + np.arange(MFCC_COLUMNS)
+    windows = np.zeros((n_frames, MFCC_COLUMNS, MFCC_SIZE), np.float32)
+    inside = (columns >= 0) & (columns < len(mfcc))
+    windows[inside] = mfcc[columns[inside]]
+    return windows

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.features.audio import log_mel
-from pipeline.features.windows import columns_per_frame, mel_windows, window_columns, window_samples
+from pipeline.features.audio import log_mel, log_mel_steps, mfcc, resample
+from pipeline.features.windows import columns_per_frame, mel_windows, mfcc_windows, window_columns, window_samples
 
 RATE = 22_050
 
@@ -45,3 +45,96 @@ def test_a_click_is_in_the_window_of_its_frame_and_no_earlier():
 def test_beyond_the_speech_there_is_silence():
     windows = mel_windows(np.ones((10, 60), np.float32), 20, 2.4231, context_frames=5)
     assert (windows[0, :12] == -1).all() and (windows[-1] == -1).all() and (windows[2] == 1).any()
+
+
+def independent_mfcc(samples):
+    """One column by the published recipe, step by step, with no audio library: 400 samples at 16 kHz, already emphasised."""
+    spectrum = np.abs(np.fft.rfft(samples, 512)) ** 2 / 512
+    mel = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 28)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    frequencies = np.fft.rfftfreq(512, 1 / 16_000)
+    energies = []
+    for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False):
+        triangle = np.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre))
+        energies.append(np.maximum(triangle, 0) @ spectrum)
+    n = np.arange(1, 13)
+    basis = np.sqrt(2 / 26) * np.cos(np.pi * np.outer(n, np.arange(26) + 0.5) / 26)
+    return basis @ np.log(energies) * (1 + 11 * np.sin(np.pi * n / 22))
+
+
+def test_mfcc_against_the_recipe_written_out():
+    speech = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    columns = mfcc(speech, 16_000)
+    assert columns.shape == (100, 12) and columns.dtype == np.float32
+    emphasised = np.append(speech[0], speech[1:] - 0.97 * speech[:-1])
+    for k in (10, 50, 90):  # column k is centred on sample 160 k + 80
+        assert columns[k] == pytest.approx(independent_mfcc(emphasised[160 * k - 120 : 160 * k + 280]), abs=2e-3)
+
+
+def test_mfcc_of_silence_is_zero_and_so_is_stored_silence():
+    assert np.abs(mfcc(np.zeros(RATE), RATE)).max() < 1e-4
+    rounding = np.random.default_rng(0).uniform(-0.5, 0.5, RATE) / 32767
+    assert np.abs(mfcc(rounding, RATE)).max() < 1e-4
+
+
+@pytest.mark.parametrize("fps", [25, 30, 29.97])
+def test_the_mfcc_window_is_centred_on_the_middle_of_its_frame(fps):
+    """Noise starts at a frame's middle: in its window 14 columns come before, and 14 hold sound."""
+    start = round((20 + 0.5) / fps * RATE)
+    waveform = np.concatenate([np.zeros(start), np.random.default_rng(0).normal(0, 0.1, RATE)])
+    windows = mfcc_windows(mfcc(waveform, RATE), 40, fps)
+    assert windows.shape == (40, 28, 12)
+    energy = np.abs(windows[20]).sum(axis=1)
+    # A window of 25 ms reaches 12.5 ms to either side of its column.
+    assert (energy[:12] < 1e-3).all() and (energy[15:] > 1).all()
+    later = round(1000 / fps * 2 / 10)
+    assert np.array_equal(windows[22, : 28 - later], windows[20, later:]) or fps != 25
+
+
+def test_a_click_lies_in_the_columns_nearest_to_it():
+    waveform = np.zeros(2 * 16_000)
+    waveform[round(20.5 / 25 * 16_000)] = 1
+    power = np.abs(mfcc_windows(mfcc(waveform, 16_000), 50, 25)).sum(axis=2)
+    assert set(np.flatnonzero(power[20] > 1e-3)) == {13, 14}
+    assert set(np.flatnonzero(power[18] > 1e-3)) == {21, 22}
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1, 0.999, 1, 3])
+def test_features_have_the_video_s_frames_whatever_the_length_of_the_audio(seconds):
+    waveform = np.random.default_rng(0).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+    mel = mel_windows(log_mel(waveform, RATE, 60, 33), 25, columns_per_frame(RATE, 33, 25), context_frames=5)
+    assert mel.shape == (25, 27, 60) and np.isfinite(mel).all() and mel[0, :11] == pytest.approx(-1, abs=1e-6)
+    windows = mfcc_windows(mfcc(waveform, RATE), 25, 25)
+    assert windows.shape == (25, 28, 12) and np.isfinite(windows).all()
+    sounding = np.abs(windows).sum(axis=2) > 1e-3
+    assert sounding[0, :12].sum() == 0  # before the start, from 20 − 140 ms
+    # The last frame's window reaches 140 ms past its middle, to 1.12 s.
+    assert sounding[-1].sum() == max(0, min(28, round(np.ceil(seconds * 100)) - 84))
+    assert (mfcc_windows(mfcc(np.zeros(len(waveform)), RATE), 25, 25) == 0).all() or seconds > 0
+
+
+def test_clipped_sound_has_finite_features():
+    square = np.clip(50 * np.sin(np.arange(RATE) * 0.05), -1, 1)
+    assert np.isfinite(mfcc(square, RATE)).all() and np.isfinite(log_mel_steps(square, RATE, 40, 32, 20)).all()
+
+
+def test_steps_are_centred_on_their_slots():
+    waveform = np.zeros(16_000)
+    waveform[16_000 * 410 // 1000] = 1  # the middle of slot 20 of 20 ms
+    steps = log_mel_steps(waveform, 16_000, 40, 32, 20)
+    assert steps.shape == (50, 40) and steps.mean(axis=1).argmax() == 20
+    assert steps[[18, 22]] == pytest.approx(-1, abs=1e-6)
+    assert log_mel_steps(np.zeros(0), RATE, 40, 32, 20).shape == (0, 40)
+
+
+@pytest.mark.parametrize(("rate", "new"), [(44_100, 22_050), (22_050, 8_000), (8_000, 22_050), (22_050, 16_000)])
+def test_resampling_keeps_a_tone_and_drops_what_the_new_rate_cannot_hold(rate, new):
+    time = np.arange(rate) / rate
+    tone = resample(np.sin(2 * np.pi * 440 * time), rate, new)
+    assert tone.dtype == np.float32 and len(tone) == new
+    middle = slice(new // 4, 3 * new // 4)
+    assert tone[middle] == pytest.approx(np.sin(2 * np.pi * 440 * np.arange(new) / new)[middle], abs=1e-3)
+    if new < rate:
+        high = resample(np.sin(2 * np.pi * 0.49 * rate * time), rate, new)
+        assert np.abs(high[middle]).max() < 1e-3
+    assert resample(np.zeros(0), rate, new).shape == (0,)
