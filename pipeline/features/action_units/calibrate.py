@@ -81,8 +81,8 @@ def fit(names: tuple[str, ...], measured: dict[str, np.ndarray], intensity: np.n
     """Fit one action unit on the named measures: coefficients by non-negative least squares, so that rest is 0.
 
     intensity (n,), presence (n,) as OpenFace has them. The threshold is that of the best F1 where enough frames are present.
-    Where they are not, nothing can be chosen by them: only what goes beyond 99 % of speech's frames is called present,
-    and if the intensities say nothing either (all but 0), the measures are added up, and intensity is 1 at the threshold (FACS's A, a trace).
+    Where they are not, nothing can be chosen by them: only what goes beyond 99 % of speech's frames is called present. If the
+    intensities are all but 0 as well, the measures are added up, so that intensity is 1 (FACS's A, a trace) at the threshold.
     """
     x = np.stack([measured[name] for name in names], axis=1)
     rare = presence.mean() < LEAST_PRESENT
@@ -118,7 +118,9 @@ def main() -> None:
     for k, au in enumerate(AUS):
         model = fit(tuple(MODELS[au].coefficients), measured, intensity[:, k], presence[:, k])
         terms = ", ".join(f'"{name}": {c}' for name, c in model.coefficients.items())
-        print(f"    {au}: Model({{{terms}}}, {model.threshold}),  # present in {presence[:, k].mean():.1%}, {NAMES[au]}")
+        print(
+            f"    {au}: Model({{{terms}}}, {model.threshold}),  # {NAMES[au]}: in {presence[:, k].mean():.1%} of frames"
+        )
     print("}")
 
 

@@ -19,8 +19,14 @@ SMOOTHING_S = 0.12  # 3 frames at 25 per second; the papers' 5 would flatten bli
 # Where a face rests: the quantile of a measure over its clip. A speaker's lips and jaw depart from rest one way only and are
 # back at it between words and about the sentence, so that a low quantile is rest, and the lowest is the detector's tremor.
 # All else departs both ways, or seldom: the median. Eyes are open at the median (Soukupová & Čech's ratio, per person).
-REST = {"lips_gap": 0.25, "jaw_drop": 0.25, "upper_lip_rise": 0.5, "widening": 0.5, "corner_rise": 0.5, "eye_closure": 0.5}
-MEASURES = tuple(REST)
+REST = {
+    "lips_gap": 0.25,
+    "jaw_drop": 0.25,
+    "upper_lip_rise": 0.5,
+    "widening": 0.5,
+    "corner_rise": 0.5,
+    "eye_closure": 0.5,
+}
 
 
 class Model(NamedTuple):
@@ -37,12 +43,12 @@ class Model(NamedTuple):
 # AU26 jaw drop (masseter relaxed): the chin falls.
 # AU45 blink: the eye aspect ratio (Soukupová & Čech 2016) falls, as a share of the open eye's.
 MODELS = {
-    10: Model({"upper_lip_rise": 7.0, "jaw_drop": 3.11}, 0.16),
-    14: Model({"widening": 10.0, "corner_rise": 10.0}, 1.0),
-    20: Model({"widening": 5.92, "corner_rise": 2.48}, 0.4),
-    25: Model({"lips_gap": 10.76}, 0.77),
-    26: Model({"jaw_drop": 10.87}, 0.53),
-    45: Model({"eye_closure": 2.39}, 0.35),
+    10: Model({"upper_lip_rise": 6.98, "jaw_drop": 3.82}, 0.19),
+    14: Model({"widening": 16.66, "corner_rise": 16.66}, 1.0),
+    20: Model({"widening": 5.15, "corner_rise": 2.57}, 0.23),
+    25: Model({"lips_gap": 11.17}, 0.81),
+    26: Model({"jaw_drop": 11.26}, 0.69),
+    45: Model({"eye_closure": 2.37}, 0.35),
 }
 
 
@@ -63,12 +69,13 @@ def departures(landmarks: np.ndarray, fps: float) -> dict[str, np.ndarray]:
     """How far each measure is beyond rest, by name: (T, 68, 2) → {measure: (T,)}, ≥ 0; anything in frames without a face."""
     has_face = np.isfinite(landmarks).all(axis=(1, 2))
     if not has_face.any():
-        return {name: np.zeros(len(landmarks)) for name in MEASURES}
+        return {name: np.zeros(len(landmarks)) for name in REST}
     values = measures(aligned(bridge_gaps(np.asarray(landmarks, np.float64), has_face), fps))
     rest = {name: np.quantile(values[name][has_face], quantile) for name, quantile in REST.items()}
-    moved = {name: values[name] - rest[name] for name in MEASURES}
-    moved["eye_closure"] /= max(-rest["eye_closure"], 1e-6)  # as a share: eyes differ in shape, and both close to nothing
-    return {name: np.maximum(moved[name], 0) for name in MEASURES}
+    moved = {name: values[name] - rest[name] for name in REST}
+    # As a share of the open eye: eyes differ in shape, and all close to nothing.
+    moved["eye_closure"] /= max(-rest["eye_closure"], 1e-6)
+    return {name: np.maximum(moved[name], 0) for name in REST}
 
 
 def aligned(landmarks: np.ndarray, fps: float) -> np.ndarray:
@@ -80,7 +87,7 @@ def aligned(landmarks: np.ndarray, fps: float) -> np.ndarray:
 
 
 def measures(faces: np.ndarray) -> dict[str, np.ndarray]:
-    """Six measures of upright faces (T, 68, 2), each (T,), growing with what it is named for; eye distances, but the eyes' ratio."""
+    """Measures of upright faces (T, 68, 2), each (T,), growing with what it is named for: eye distances; the eyes' a ratio."""
 
     def distance(a: int, b: int) -> np.ndarray:
         return np.linalg.norm(faces[:, a] - faces[:, b], axis=-1)

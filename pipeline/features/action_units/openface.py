@@ -34,7 +34,7 @@ from pipeline.features.action_units.units import AUS, ActionUnits, without_missi
 LEAST_COVERED = 0.9  # a table that ends earlier in the clip is a run that broke off
 GRACE_S = 3.0  # between asking a program to end and killing it: `docker run` passes the first on to its container
 HELP = (
-    "give its FeatureExtraction in action_units.command (its path, or `docker run … algebr/openface`, see docs), "
+    "give the path of its FeatureExtraction in action_units.command, or a `docker run` of the image algebr/openface, "
     "or set action_units.backend: landmarks"
 )
 
@@ -84,7 +84,9 @@ def openface_action_units(
         last_words = _run([word.replace("{folder}", str(folder)) for word in words] + arguments, folder, time_limit_s)
         table = out / "clip.csv"
         if not table.is_file():
-            raise ClipRejected("openface_failed", f"{video}: OpenFace wrote no table; it said: {last_words or 'nothing'}")
+            raise ClipRejected(
+                "openface_failed", f"{video}: OpenFace wrote no table; it said: {last_words or 'nothing'}"
+            )
         try:
             return read_openface(table, n_frames, fps, min_confidence)
         except ClipRejected as problem:
@@ -118,7 +120,7 @@ def _run(words: list[str], folder: Path, time_limit_s: float) -> str:
             process.wait(GRACE_S)
         raise ClipRejected(
             "openface_timeout",
-            f"no result after {time_limit_s:g} s (action_units.time_limit_s); OpenFace hangs where it may use one CPU core only",
+            f"no result after {time_limit_s:g} s (action_units.time_limit_s); on a single CPU core OpenFace hangs for ever",
         ) from error
     finally:
         _signal(process, signal.SIGKILL)  # the session's leader may have left others behind
@@ -159,12 +161,14 @@ def read_openface(path: Path, n_frames: int, fps: float, min_confidence: float =
     """
     rows = _most_seen_face(_read_table(path))
     times = rows["timestamp"].to_numpy()
-    if not times.any():
-        # Of a folder of pictures every timestamp is 0.
+    if (np.diff(times) <= 0).any():
+        # Of a folder of pictures (-fdir) every timestamp is 0.
         times = (rows["frame"].to_numpy() - 1) / fps
     step = max(np.median(np.diff(times)) if len(times) > 1 else 0.0, 1 / fps)
     if times[-1] + step < LEAST_COVERED * n_frames / fps:
-        raise ClipRejected("openface_failed", f"OpenFace's table ends at {times[-1] + step:.2f} of {n_frames / fps:.2f} s")
+        raise ClipRejected(
+            "openface_failed", f"OpenFace's table ends at {times[-1] + step:.2f} of {n_frames / fps:.2f} s"
+        )
     moments = (np.arange(n_frames) + 0.5) / fps + 0.0006  # timestamps have three decimals
     chosen = np.searchsorted(times, moments, side="right") - 1
     # A frame that OpenFace skipped has no row of its own: the one before is too old by a frame.
@@ -182,7 +186,9 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, skipinitialspace=True)
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise ClipRejected("openface_failed", f"OpenFace's table cannot be read: {str(error).splitlines()[0]}") from error
+        raise ClipRejected(
+            "openface_failed", f"OpenFace's table cannot be read: {str(error).splitlines()[0]}"
+        ) from error
     table.columns = table.columns.str.strip()
     needed = ["frame", "timestamp", "confidence", "success", *_INTENSITY, *_PRESENCE]
     absent = [column for column in needed if column not in table]
@@ -190,7 +196,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise ClipRejected("openface_failed", f"OpenFace's table has no column {absent[0]}")
     if "face_id" not in table:
         table["face_id"] = 0
-    numbers = table[["face_id", *needed]].apply(pd.to_numeric, errors="coerce")
+    numbers = table[["face_id", *needed]].apply(pd.to_numeric, errors="coerce").astype(float)
     whole = numbers[np.isfinite(numbers).all(axis=1)]
     if whole.empty:
         raise ClipRejected("openface_failed", "OpenFace's table has no whole row")
@@ -200,4 +206,4 @@ def _read_table(path: Path) -> pd.DataFrame:
 def _most_seen_face(rows: pd.DataFrame) -> pd.DataFrame:
     seen = rows.groupby("face_id").agg({"success": "sum", "confidence": "mean"})
     face = seen.sort_values(["success", "confidence"]).index[-1]
-    return rows[rows["face_id"] == face].sort_values("frame")
+    return rows[rows["face_id"] == face].drop_duplicates("frame").sort_values("frame")

@@ -33,7 +33,9 @@ class ActionUnits(NamedTuple):
         return np.isnan(self.intensity).any(axis=1)
 
 
-def without_missing(intensity: np.ndarray, presence: np.ndarray, confidence: np.ndarray, usable: np.ndarray) -> ActionUnits:
+def without_missing(
+    intensity: np.ndarray, presence: np.ndarray, confidence: np.ndarray, usable: np.ndarray
+) -> ActionUnits:
     """ActionUnits in their types, with the frames that are not `usable`, bool (T,), made missing."""
     intensity = np.clip(np.where(usable[:, None], intensity, np.nan), 0, 5).astype(np.float32)
     return ActionUnits(intensity, presence.astype(bool) & usable[:, None], confidence.astype(np.float32))
