@@ -40,7 +40,7 @@ def own_thresholds(tables: list[Path]) -> np.ndarray:
 
 
 def compare(examples: list[Example], thresholds: np.ndarray) -> tuple[Scores, Scores, float]:
-    """Print the table of some clips. Returns our scores, those of OpenFace's own intensities, and how far ours are from them."""
+    """Print the table of some clips. Returns our scores, those of OpenFace's own intensities, and our deviation."""
     truths = [example.truth for example in examples]
     estimates = [landmark_action_units(example.landmarks, FPS) for example in examples]
     own = [ActionUnits(t.intensity, np.nan_to_num(t.intensity) >= thresholds, t.confidence) for t in truths]
