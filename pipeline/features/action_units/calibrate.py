@@ -23,7 +23,8 @@ from pipeline.features.landmarks import detect_clip
 
 FPS = 25.0
 SPEAKER = "s1"
-LEAST_PRESENT = 0.01  # share of frames from which on a threshold can be chosen by F1
+LEAST_PRESENT = 0.005  # share of frames from which on a threshold can be chosen by F1: here 50 frames
+SPEECH = 0.99  # of the frames, which are taken for speech without the unit where it is rarer than that
 
 
 class Example(NamedTuple):
@@ -80,17 +81,16 @@ def pool(examples: list[Example]) -> tuple[dict[str, np.ndarray], np.ndarray, np
 def fit(names: tuple[str, ...], measured: dict[str, np.ndarray], intensity: np.ndarray, presence: np.ndarray) -> Model:
     """Fit one action unit on the named measures: coefficients by non-negative least squares, so that rest is 0.
 
-    intensity (n,), presence (n,) as OpenFace has them. The threshold is that of the best F1 where enough frames are present.
-    Where they are not, nothing can be chosen by them: only what goes beyond 99 % of speech's frames is called present. If the
-    intensities are all but 0 as well, the measures are added up, so that intensity is 1 (FACS's A, a trace) at the threshold.
+    intensity (n,), presence (n,) as OpenFace has them. The threshold is that of the best F1. Where the unit hardly occurs
+    nothing can be fitted: the measures are added up, and what goes beyond 99 % of speech's frames is called present, with an
+    intensity of 1 (FACS's A, a trace) from there on.
     """
     x = np.stack([measured[name] for name in names], axis=1)
-    rare = presence.mean() < LEAST_PRESENT
-    weights, _ = nnls(x, intensity.astype(np.float64))
-    if rare and intensity.mean() < LEAST_PRESENT:
-        weights = np.ones(len(names)) / np.quantile(x.sum(axis=1), 1 - LEAST_PRESENT)
-    fitted = x @ weights
-    threshold = np.quantile(fitted, 1 - LEAST_PRESENT) if rare else best_threshold(fitted, presence)
+    if presence.mean() >= LEAST_PRESENT:
+        weights, _ = nnls(x, intensity.astype(np.float64))
+        threshold = best_threshold(x @ weights, presence)
+    else:
+        weights, threshold = np.ones(len(names)) / np.quantile(x.sum(axis=1), SPEECH), 1.0
     return Model({name: round(float(w), 2) for name, w in zip(names, weights, strict=True)}, round(float(threshold), 2))
 
 

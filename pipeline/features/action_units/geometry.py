@@ -43,12 +43,12 @@ class Model(NamedTuple):
 # AU26 jaw drop (masseter relaxed): the chin falls.
 # AU45 blink: the eye aspect ratio (Soukupová & Čech 2016) falls, as a share of the open eye's.
 MODELS = {
-    10: Model({"upper_lip_rise": 6.98, "jaw_drop": 3.82}, 0.19),
-    14: Model({"widening": 16.66, "corner_rise": 16.66}, 1.0),
-    20: Model({"widening": 5.15, "corner_rise": 2.57}, 0.23),
-    25: Model({"lips_gap": 11.17}, 0.81),
-    26: Model({"jaw_drop": 11.26}, 0.69),
-    45: Model({"eye_closure": 2.37}, 0.35),
+    10: Model({"upper_lip_rise": 6.64, "jaw_drop": 3.56}, 0.25),
+    14: Model({"widening": 14.2, "corner_rise": 14.2}, 1.0),
+    20: Model({"widening": 4.61, "corner_rise": 3.14}, 0.3),
+    25: Model({"lips_gap": 11.95}, 0.84),
+    26: Model({"jaw_drop": 10.96}, 0.6),
+    45: Model({"eye_closure": 2.41}, 0.35),
 }
 
 
