@@ -57,7 +57,7 @@ def compare(examples: list[Example], thresholds: np.ndarray) -> tuple[Scores, Sc
         r = np.corrcoef(real[:, k], found[:, k])[0, 1] if np.ptp(real[:, k]) > 0 else math.nan
         always = 2 * present[k] / (1 + present[k]) if present[k] else math.nan
         print(
-            f"AU{au} {NAMES[au]:18}{present[k]:7.3f}{ours.f1[au]:7.3f}{always:8.3f}{theirs.f1[au]:7.3f}"
+            f"AU{au} {NAMES[au]:18}{present[k]:7.2%}{ours.f1[au]:7.3f}{always:8.3f}{theirs.f1[au]:7.3f}"
             f"{ours.accuracy[au]:10.3f}{r:7.2f}"
         )
     print(f"mean of the five that occur{ours.mean_f1:10.3f}{theirs.mean_f1:15.3f}{ours.mean_accuracy:10.3f}")

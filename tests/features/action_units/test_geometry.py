@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.demo.motion import blink_track
 from pipeline.features.action_units.geometry import MODELS, departures, landmark_action_units
 from pipeline.features.action_units.units import AUS
 
@@ -85,6 +86,23 @@ def test_a_blink_of_five_frames_survives_the_smoothing():
     clip = still()
     clip[22:27] = blink(still())[NOW][:5]
     assert landmark_action_units(clip, FPS).presence[23:26, UNITS[45]].all()
+
+
+def test_the_blinks_of_the_demo_corpus_are_found_through_a_detectors_rounding():
+    """Whole pixels of a face with eyes 60 px apart, as dlib gives them."""
+    rng = np.random.default_rng(0)
+    found, true = [], []
+    for _ in range(10):
+        closed, _ = blink_track(75, rng)
+        clip = still(75)
+        for first in (36, 42):
+            for upper, lower in ((first + 1, first + 5), (first + 2, first + 4)):
+                clip[:, upper, 1] += closed * (clip[:, lower, 1] - clip[:, upper, 1])
+        tremor = rng.normal(0, 0.5, clip.shape)
+        found.append(landmark_action_units(np.rint(60 * clip + tremor + 150), FPS).presence[:, UNITS[45]])
+        true.append(closed > 0)  # the threshold lies at a seventh of the way
+    found, true = np.concatenate(found), np.concatenate(true)
+    assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.8
 
 
 def test_amounts_of_departure_are_eye_distances():
