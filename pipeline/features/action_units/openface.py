@@ -7,7 +7,8 @@ its path; from the container image that many use it is, in one line,
         --entrypoint /home/openface-build/build/bin/FeatureExtraction algebr/openface
 
 The arguments (-f INPUT -out_dir FOLDER -of NAME -aus) are put behind it. `{folder}` stands for the temporary folder that
-holds a copy of the clip and receives the result, under the same path inside a container and out.
+holds a copy of the clip and receives the result, under the same path inside a container and out; with --init the container
+ends when its time is up.
 
 Its exit status means little (0 for junk, or for half a file; 134 for an unwritable folder), so that only the table it wrote is
 judged. Presence (AUxx_c) and intensity (AUxx_r) are two models, and disagree by design. Both are dynamic: relative to the
@@ -71,7 +72,7 @@ def openface_action_units(
     not a table, or one that ends early), no_face (no frame with a confident face).
     """
     words = command_words(command)
-    if not Path(video).exists():
+    if not Path(video).is_file():
         raise ClipRejected("missing", str(video))
     # A container's program may leave files of another owner; that must not cost the clip.
     with tempfile.TemporaryDirectory(prefix="openface-", ignore_cleanup_errors=True) as name:
@@ -81,7 +82,7 @@ def openface_action_units(
         shutil.copyfile(video, clip)
         out.mkdir()
         arguments = ["-f", str(clip), "-out_dir", str(out), "-of", "clip", "-aus"]
-        last_words = _run([word.replace("{folder}", str(folder)) for word in words] + arguments, folder, time_limit_s)
+        last_words = _run([word.replace("{folder}", str(folder)) for word in words] + arguments, time_limit_s)
         table = out / "clip.csv"
         if not table.is_file():
             raise ClipRejected(
@@ -98,12 +99,11 @@ def _plain_suffix(video: Path) -> str:
     return suffix if suffix[1:].isascii() and suffix[1:].isalnum() else ""
 
 
-def _run(words: list[str], folder: Path, time_limit_s: float) -> str:
+def _run(words: list[str], time_limit_s: float) -> str:
     """Run a program in a session of its own, which is ended whole. Returns the last line that it printed."""
     try:
         process = subprocess.Popen(
             words,
-            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

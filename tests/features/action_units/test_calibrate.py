@@ -67,7 +67,7 @@ def test_folders_without_pairs_are_an_error_in_one_line(tmp_path, monkeypatch):
 
 
 def test_real_people(real_clips):
-    """Ten clips: OpenFace's intensities, from the landmarks that it found itself (other ones than those that were fitted to)."""
+    """Ten clips: OpenFace's intensities, from the landmarks that it found itself (not dlib's)."""
     folder = real_clips.parent / "openface" / "grid"
     if not folder.is_dir():
         pytest.skip("no OpenFace output beside the clips")

@@ -88,6 +88,12 @@ def test_a_command_of_several_words_knows_the_folder(clip, program):
     assert len(openface_action_units(clip, 10, 25, command).confidence) == 10
 
 
+def test_a_relative_path_is_the_users(clip, program, tmp_path, monkeypatch):
+    program("shutil.copy(table, result)")
+    monkeypatch.chdir(tmp_path)
+    assert len(openface_action_units(clip, 10, 25, "'./Feature Extraction'").confidence) == 10
+
+
 @pytest.mark.parametrize(
     ("body", "reason", "detail"),
     [
