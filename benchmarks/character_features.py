@@ -26,13 +26,13 @@ from pipeline.corpus.inventory import list_clips
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected
 from pipeline.evaluation.sync import mouth_correlation
-from pipeline.features.alignment import aligning_transforms, apply_similarity, mean_face
+from pipeline.features.alignment import align_landmarks, mean_face
 from pipeline.features.audio import mfcc
 from pipeline.features.characters.ctc import ctc_features, ctc_scores
 from pipeline.features.characters.phones import phone_scores
 from pipeline.features.characters.steps import Scores, step_windows
-from pipeline.features.landmarks import MOUTH, detect_clip, mouth_opening
-from pipeline.features.smoothing import ground_truth_landmarks, transform_landmarks
+from pipeline.features.landmarks import MOUTH, mouth_opening
+from pipeline.features.tracking import detect_video
 from pipeline.features.windows import mfcc_windows
 from pipeline.training.ctc import as_function, error_rate, train_ctc
 from pipeline.video import read_audio
@@ -56,7 +56,7 @@ def prepare(clip: tuple[str, str]) -> dict[str, np.ndarray]:
     if not path.exists():
         waveform = read_audio(Path(video), RATE)
         scores = phone_scores(waveform, RATE)
-        _, landmarks, _ = detect_clip(Path(video), FPS, max_missing=0.1)
+        landmarks = detect_video(Path(video), FPS, "dlib", redetect_every=25, max_missing=0.1).landmarks
         CACHE.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         speech = {"phones": scores.values, "silence": scores.silence, "first_s": scores.first_s}
@@ -68,9 +68,7 @@ def prepare(clip: tuple[str, str]) -> dict[str, np.ndarray]:
 
 def aligned(landmarks: np.ndarray, face: np.ndarray) -> np.ndarray:
     """Smoothed landmarks on the mean face, in eye distances: (T, 68, 2) → (T, 68, 2)."""
-    true = ground_truth_landmarks(landmarks)
-    transforms = aligning_transforms(transform_landmarks(true), face)
-    return np.stack([apply_similarity(m, points) for m, points in zip(transforms, true, strict=True)])
+    return align_landmarks(landmarks, face)[1]
 
 
 def ridge(train: Data, penalty: float = 0.1) -> Callable[[np.ndarray], np.ndarray]:

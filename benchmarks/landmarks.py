@@ -15,7 +15,8 @@ import numpy as np
 
 from pipeline.errors import ClipRejected
 from pipeline.features.detection import find_faces, predict_landmarks
-from pipeline.features.tracking import detect_clip, stream_frames
+from pipeline.features.tracking import detect_clip
+from pipeline.video import stream_frames
 
 FPS = 25
 VIDEO = {".mpg", ".mp4", ".flv", ".avi", ".mov", ".mkv"}

@@ -20,9 +20,9 @@ from tqdm import tqdm
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.alignment import TRANSFORMS, align_landmarks, apply_similarity, crop_face
 from pipeline.features.audio import log_mel
+from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.tracking import detect_video
-from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.synthesis import Driving, generate, write_clip
 from pipeline.training.end_to_end import INPUTS, load
 from pipeline.video import read_audio

@@ -95,9 +95,7 @@ def synthesise(system: str, trained: Trained | None, store: ClipStore, out: Path
     waveforms = Shards(Path("data/audio_features/waveform"))
 
     def clips() -> Iterator[tuple[str, np.ndarray]]:
-        for clip in tqdm(
-            in_shards(store.ids(*TEST_SPLITS)), f"synthesis of {system}", unit="clip", disable=None
-        ):
+        for clip in tqdm(in_shards(store.ids(*TEST_SPLITS)), f"synthesis of {system}", unit="clip", disable=None):
             crops = store.crops[clip]
             if system in REFERENCES:
                 frames = REFERENCES[system](crops)

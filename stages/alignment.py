@@ -45,7 +45,9 @@ def align(item: tuple[str, str], target: np.ndarray, image_size: int, transform:
 
 def template_clips(clips: pd.DataFrame, usable: Tables) -> list[str]:
     """One training clip of each subject, the one with the least checksum of its id."""
-    train = sorted((clip for clip in usable if clips.loc[clip, "split"] == "train"), key=lambda c: (crc32(c.encode()), c))
+    train = sorted(
+        (clip for clip in usable if clips.loc[clip, "split"] == "train"), key=lambda c: (crc32(c.encode()), c)
+    )
     first = {clips.loc[clip, "subject"]: clip for clip in reversed(train)}
     return sorted(first.values())[:TEMPLATE_SUBJECTS]
 

@@ -68,7 +68,7 @@ def write_table_shard(folder: Path, name: str, tables: Iterable[tuple[str, pa.Ta
 
 
 class Tables:
-    """A table in shards as a read-only mapping: clip id → column → (T,) or (T, n). `pandas.read_parquet` reads the shards, too."""
+    """A table in shards as a read-only mapping: clip id → column → (T,) or (T, n). `pandas.read_parquet` reads them, too."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)

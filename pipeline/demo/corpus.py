@@ -64,7 +64,10 @@ def make_corpus(root: Path, training_subjects: int, clips_per_emotion: int, seed
     speeches = speak_all([_utterance(name, people[int(name[:4])]) for name in names], workers)
     jobs = list(zip(names, speeches, strict=True))
     landmarks, phonemes, blinks = {}, [], []
-    made = {name: result for (name, _), result in each(partial(_make_clip, root=root, seed=seed), jobs, "demo corpus", workers)}
+    made = {
+        name: result
+        for (name, _), result in each(partial(_make_clip, root=root, seed=seed), jobs, "demo corpus", workers)
+    }
     for name in names:
         landmarks[name], spoken, blinked = made[name]
         phonemes += [(name, *phoneme) for phoneme in spoken]

@@ -71,7 +71,9 @@ def first_frame_transforms(landmarks: np.ndarray, template: np.ndarray) -> np.nd
 
     The face starts in its place and may then wander. landmarks (T, 68, 2); returns (T, 2, 3).
     """
-    three = [np.stack([face[part].mean(axis=0) for part in (RIGHT_EYE, LEFT_EYE, NOSE)]) for face in (landmarks[0], template)]
+    three = [
+        np.stack([face[part].mean(axis=0) for part in (RIGHT_EYE, LEFT_EYE, NOSE)]) for face in (landmarks[0], template)
+    ]
     return np.repeat(fit_similarity(*three)[None], len(landmarks), axis=0)
 
 

@@ -32,7 +32,5 @@ def blink_amplitude_kept(raw: np.ndarray, smoothed: np.ndarray) -> float:
     raw, smoothed: (T, 68, 2). A blink's depth is the median of the aspect ratio less its least value in the blink.
     """
     before, after = eye_aspect_ratio(raw), eye_aspect_ratio(smoothed)
-    kept = [
-        (np.median(after) - after[span].min()) / (np.median(before) - before[span].min()) for span in blinks(raw)
-    ]
+    kept = [(np.median(after) - after[span].min()) / (np.median(before) - before[span].min()) for span in blinks(raw)]
     return float(np.mean(kept)) if kept else float("nan")

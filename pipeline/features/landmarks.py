@@ -40,7 +40,7 @@ def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
 
 
 def eye_aspect_ratio(landmarks: np.ndarray) -> np.ndarray:
-    """Height over width of the eyes, mean of both: (..., 68, 2) → (...). About 0.3 open, below 0.2 shut (Soukupová & Čech 2016)."""
+    """Height over width of the eyes, mean of both (Soukupová & Čech 2016): (..., 68, 2) → (...). Shut below about 0.2."""
     ratios = []
     for eye in (RIGHT_EYE, LEFT_EYE):
         outer, above_1, above_2, inner, below_2, below_1 = np.moveaxis(landmarks[..., eye, :], -2, 0)

@@ -7,7 +7,7 @@ after frame, and landmarks depend on their box. A box moved along lay 0.3–0.6 
 seven GRID clips, the held one 0–0.4. Where a head moves by half a step of that grid, HOG is asked again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from pipeline.errors import ClipRejected
 from pipeline.features.detection import as_grey, find_faces, overlap, predict_landmarks
 from pipeline.features.landmarks import RIGID
 from pipeline.features.smoothing import bridge_gaps
-from pipeline.video import read_frames
+from pipeline.video import stream_frames
 
 # HOG's grid: cells of 8 px under a face of 72 px, in a pyramid of steps of 1.2.
 GRID_STEP, SCALE_STEP = 8 / 72, 1.2
@@ -108,10 +108,6 @@ def detect_video(video: Path, fps: float, backend: str, redetect_every: int, max
     """`detect_clip` of a file, on the clock of `fps`."""
     frames = stream_frames(video, fps, grey=backend == "dlib")
     return detect_clip(frames, backend, redetect_every, max_missing, str(video))
-
-
-def stream_frames(path: Path, fps: float, grey: bool = False) -> Iterator[np.ndarray]:
-    return map(as_grey, read_frames(path, fps)) if grey else iter(read_frames(path, fps))
 
 
 def follow_faces(frames: Iterable[np.ndarray], redetect_every: int) -> tuple[list[Track], list[int]]:

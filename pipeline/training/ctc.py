@@ -13,7 +13,7 @@ from tqdm import trange
 from pipeline.errors import ClipRejected, UserError
 from pipeline.features.characters.ctc import BLANK, character_error_rate, encode, greedy_text, normalise_transcript
 from pipeline.models.ctc import SILENCE, CharacterNet
-from pipeline.training.loop import save
+from pipeline.training.checkpoints import save
 
 BATCH = 8
 # Silence of up to so many steps (0.3 s) is put before and after a sentence, and a second of it without a sentence in every

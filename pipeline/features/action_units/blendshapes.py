@@ -49,19 +49,21 @@ def blendshape_action_units(frames: Iterable[Mapping[str, float] | None]) -> Act
     return without_missing(intensity, intensity >= PRESENT_FROM, has_face, has_face)
 
 
-def mediapipe_action_units(frames: np.ndarray, fps: float, model: str | Path | None) -> ActionUnits:
-    """Action units of a clip's frames, uint8 RGB (T, H, W, 3), by MediaPipe's Face Landmarker.
+def mediapipe_action_units(frames: Iterable[np.ndarray], fps: float, model: str | Path | None) -> ActionUnits:
+    """Action units of a clip's frames, uint8 RGB (H, W, 3) each, by MediaPipe's Face Landmarker.
 
     model: path of `face_landmarker.task`. Raises UserError where MediaPipe or the file is missing, or it is another file;
     ClipRejected: no_face.
     """
     units = blendshape_action_units(detect_blendshapes(frames, fps, model))
     if units.missing.all():
-        raise ClipRejected("no_face", f"MediaPipe finds no face in any of {len(frames)} frames")
+        raise ClipRejected("no_face", f"MediaPipe finds no face in any of {len(units.missing)} frames")
     return units
 
 
-def detect_blendshapes(frames: np.ndarray, fps: float, model: str | Path | None) -> list[dict[str, float] | None]:
+def detect_blendshapes(
+    frames: Iterable[np.ndarray], fps: float, model: str | Path | None
+) -> list[dict[str, float] | None]:
     """Every frame's coefficients by name, or None without a face. Raises UserError as `mediapipe_action_units` does."""
     if not model or not Path(model).is_file():
         raise UserError(f"action_units.model must name MediaPipe's file face_landmarker.task (got {model}); {_HELP}")

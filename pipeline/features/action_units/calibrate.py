@@ -19,7 +19,7 @@ from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.action_units.geometry import MODELS, Model, departures
 from pipeline.features.action_units.openface import read_openface
 from pipeline.features.action_units.units import AUS, NAMES, ActionUnits
-from pipeline.features.landmarks import detect_clip
+from pipeline.features.tracking import detect_video
 
 FPS = 25.0
 SPEAKER = "s1"
@@ -52,15 +52,16 @@ def list_examples(grid: Path, openface: Path) -> list[tuple[Path, Path]]:
 def read_example(pair: tuple[Path, Path]) -> Example:
     """Detect a clip's landmarks and read its table. Raises ClipRejected."""
     video, table = pair
-    _, landmarks, has_face = detect_clip(video, FPS, max_missing=0.5)
-    landmarks[~has_face] = np.nan
+    faces = detect_video(video, FPS, "dlib", redetect_every=1, max_missing=0.5)
+    landmarks = np.where(faces.has_face[:, None, None], faces.landmarks, np.nan)
     return Example(landmarks, read_openface(table, len(landmarks), FPS))
 
 
 def read_examples(pairs: list[tuple[Path, Path]], workers: int | str = "auto") -> list[Example]:
     """All examples; those that cannot be used are left out, with a line on each."""
-    examples = []
-    for (video, _), result in each(read_example, pairs, "landmarks", workers):
+    examples, results = [], dict(each(read_example, pairs, "landmarks", workers))
+    for video, table in pairs:
+        result = results[video, table]
         if isinstance(result, ClipRejected):
             print(f"left out {video}: {result}")
         else:

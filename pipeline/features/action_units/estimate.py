@@ -11,7 +11,7 @@ from pipeline.features.action_units.blendshapes import mediapipe_action_units
 from pipeline.features.action_units.geometry import landmark_action_units
 from pipeline.features.action_units.openface import openface_action_units
 from pipeline.features.action_units.units import ActionUnits
-from pipeline.video import read_frames
+from pipeline.video import stream_frames
 
 Backend = Literal["landmarks", "openface", "mediapipe"]
 
@@ -35,7 +35,7 @@ def estimate(
 ) -> ActionUnits:
     """Action units of every frame of the clip; the parameters are those of `action_units` in params.yaml.
 
-    Raises ClipRejected (no_face, openface_failed, openface_timeout, and what `read_frames` does); UserError where the backend
+    Raises ClipRejected (no_face, openface_failed, openface_timeout, and what `stream_frames` does); UserError where the backend
     is not installed, or unknown.
     """
     n_frames = len(clip.landmarks)
@@ -44,7 +44,7 @@ def estimate(
     elif backend == "openface":
         units = openface_action_units(clip.video, n_frames, fps, command, time_limit_s, min_confidence)
     elif backend == "mediapipe":
-        units = mediapipe_action_units(read_frames(clip.video, fps)[:n_frames], fps, model)
+        units = mediapipe_action_units(stream_frames(clip.video, fps), fps, model)
     else:
         raise UserError(f"action_units.backend must be landmarks, openface or mediapipe (got {backend})")
     if units.missing.all():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.features.action_units.units import ActionUnits, without_missing
-from pipeline.features.alignment import aligning_transforms, apply_similarity, mean_face
+from pipeline.features.alignment import apply_similarity, mean_face, per_frame_transforms
 from pipeline.features.smoothing import bridge_gaps, smooth
 
 SMOOTHING_S = 0.12  # 3 frames at 25 per second; the papers' 5 would flatten blinks, which last about as long
@@ -81,7 +81,7 @@ def departures(landmarks: np.ndarray, fps: float) -> dict[str, np.ndarray]:
 
 def aligned(landmarks: np.ndarray, fps: float) -> np.ndarray:
     """Upright faces with eyes 1 apart, free of the head's motion and of the detector's tremor: (T, 68, 2) → (T, 68, 2)."""
-    transforms = aligning_transforms(landmarks, mean_face(landmarks))
+    transforms = per_frame_transforms(landmarks, mean_face(landmarks))
     faces = np.stack([apply_similarity(m, points) for m, points in zip(transforms, landmarks, strict=True)])
     width = 2 * round((SMOOTHING_S * fps - 1) / 2) + 1
     return smooth(faces, np.full(width, 1 / width)) if width > 1 else faces

@@ -155,7 +155,7 @@ class _Tail(threading.Thread):
 def read_openface(path: Path, n_frames: int, fps: float, min_confidence: float = 0.8) -> ActionUnits:
     """Read OpenFace's table onto the video's clock.
 
-    Frame k has the row of the frame that `read_frames` shows then: the last whose timestamp is at most (k + ½)/fps. Rows with
+    Frame k has the row of the frame that `stream_frames` shows then: the last whose timestamp is at most (k + ½)/fps. Rows with
     success 0 or a confidence below min_confidence are missing (such rows hold stale values). Of several faces the one that
     succeeds in most frames counts (of equals, the more confident). Raises ClipRejected: openface_failed, no_face.
     """
