@@ -1,5 +1,6 @@
 # make repro   everything: corpus → features → training → talking heads → metrics, report
 # make test    the tests, with a whole small `dvc repro` among them
+# make mediapipe   adds the second landmark backend, which is not needed by default
 # make lint    ruff;  make profile NAME=paper   write a profile's values into params.yaml
 
 SHELL := /bin/bash
@@ -9,7 +10,7 @@ NAME ?= paper
 # Stages are started as `python -m stages.X`: the environment's python must come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint profile
+.PHONY: repro test lint profile mediapipe
 
 repro: .venv/.complete
 	python -m pipeline.parameters
@@ -24,6 +25,9 @@ lint: .venv/.complete
 
 profile: .venv/.complete
 	python -m pipeline.profiles $(NAME)
+
+mediapipe: .venv/.complete
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mediapipe.txt
 
 .venv/.complete: requirements.txt
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, and neither python3.12 nor python3.11 was found"; exit 1; }
