@@ -316,6 +316,7 @@ def _painter(
         # changes, the picture is another one, and scaling would distort the face.
         if abs(frame.width * first.height - frame.height * first.width) > 0.05 * frame.height * first.width:
             raise ClipRejected("size_changed", f"{path}: {first.width}×{first.height} to {frame.width}×{frame.height}")
+        # One thread: with several, swscale has been seen to give other pixels from run to run (at 10 bits).
         image = reformatter.reformat(frame, width, first.height, "gray" if grey else "rgb24", threads=1)
         return np.ascontiguousarray(turn(image.to_ndarray()))
 
