@@ -42,7 +42,7 @@ MAX_BACK_S = 0.5  # jitter and reordering; further back, sound and picture no lo
 AUDIO_GAP_S = 0.02  # half a frame at 25 fps; containers round timestamps to 1 ms at the worst
 SAMPLE_RATES = (4_000, 768_000)
 ASPECTS = (Fraction(1, 4), Fraction(4))  # of a pixel; beyond, the header is damaged, and pixels are taken as square
-RATES = (1, 240)  # plausible frames per second; else the measured mean counts
+RATES = (1, 240)  # plausible frames per second; else the measured mean counts, and `probe` says 0
 
 # What PyAV raises on damaged data: FFmpeg's own errors, text that is no UTF-8, fractions with a zero below.
 _FAULTS = (av.FFmpegError, OSError, ValueError, ArithmeticError, MemoryError)
@@ -264,7 +264,7 @@ def stream_frames(path: Path, fps: float, grey: bool = False) -> Iterator[np.nda
     clock = Fraction(fps).limit_denominator(1001)
     with _open(path) as container:
         stream = _video(container, path)
-        rate = stream.average_rate if _plausible(stream.average_rate, RATES) else None
+        rate = _rate(stream)
         tally = _Tally()
         frames = _deinterlaced(_decoded(container, stream, tally, path))
         n, time, held, paint = 0, Fraction(0), None, None
@@ -289,6 +289,12 @@ def stream_frames(path: Path, fps: float, grey: bool = False) -> Iterator[np.nda
             yield image
 
 
+def _rate(stream: av.video.stream.VideoStream) -> Fraction | None:
+    """The frames per second that the container states, if they can be true."""
+    stated = stream.average_rate, stream.guessed_rate, stream.base_rate
+    return next((rate for rate in stated if _plausible(rate, RATES)), None)
+
+
 def _plausible(value: Fraction | int | None, limits: tuple) -> bool:
     return value is not None and limits[0] <= value <= limits[1]
 
@@ -310,6 +316,7 @@ def _painter(
         # changes, the picture is another one, and scaling would distort the face.
         if abs(frame.width * first.height - frame.height * first.width) > 0.05 * frame.height * first.width:
             raise ClipRejected("size_changed", f"{path}: {first.width}×{first.height} to {frame.width}×{frame.height}")
+        # One thread: with several, swscale has been seen to give other pixels from run to run (at 10 bits).
         image = reformatter.reformat(frame, width, first.height, "gray" if grey else "rgb24", threads=1)
         return np.ascontiguousarray(turn(image.to_ndarray()))
 
@@ -474,7 +481,7 @@ def probe(path: Path) -> StreamInfo:
         duration = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
         audio = _stream(container, "audio")
         rate = audio.codec_context.sample_rate if audio is not None and audio.codec_context else None
-        return StreamInfo(float(stream.average_rate or 0), width, height, float(duration), rate or None)
+        return StreamInfo(float(_rate(stream) or 0), width, height, float(duration), rate or None)
 
 
 def write_video(

@@ -80,7 +80,7 @@ def _frames(stream, pictures, times, interlaced):
         marked.configure()
     for picture, time in zip(pictures, times, strict=True):
         frame = av.VideoFrame.from_ndarray(picture, format="gray" if picture.ndim == 2 else "rgb24")
-        frame = frame.reformat(format=stream.pix_fmt)
+        frame = frame.reformat(format=stream.pix_fmt, threads=1)  # swscale's threads race at 10 bits
         frame.pts, frame.time_base = round(time * 90_000), Fraction(1, 90_000)
         if interlaced:
             marked.push(frame)

@@ -15,7 +15,7 @@ from tests.test_video import CODECS, write_clip
 
 ROOT = Path(__file__).parents[1]
 MEMORY = 3 << 30  # bytes of address space; the libraries alone map about 1 GB
-SECONDS = 15  # per file; the slowest of 20,000 took half a second
+SECONDS = 15  # per file; the slowest of 40,000 took 1.2 s
 
 READ = """
 import faulthandler, resource, sys
