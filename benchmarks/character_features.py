@@ -25,6 +25,7 @@ from torch import nn
 from pipeline.corpus.inventory import list_clips
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected
+from pipeline.evaluation.intervals import bootstrap_interval
 from pipeline.evaluation.sync import mouth_correlation
 from pipeline.features.alignment import align_landmarks, mean_face
 from pipeline.features.audio import mfcc
@@ -115,8 +116,8 @@ def network(train: Data, epochs: int, seed: int) -> Callable[[np.ndarray], np.nd
     return predict
 
 
-def judge(predict: Callable[[np.ndarray], np.ndarray], data: Data, face: np.ndarray) -> tuple[float, float]:
-    """Mean correlation of mouth openings over clips, and mean landmark error in % of the eyes' distance."""
+def judge(predict: Callable[[np.ndarray], np.ndarray], data: Data, face: np.ndarray) -> np.ndarray:
+    """Correlation of mouth openings, and landmark error in % of the eyes' distance, of each clip: (2, clips)."""
 
     def opening(mouths: np.ndarray) -> np.ndarray:
         faces = np.repeat(face[None], len(mouths), axis=0)
@@ -128,7 +129,7 @@ def judge(predict: Callable[[np.ndarray], np.ndarray], data: Data, face: np.ndar
         guess = predict(windows)
         correlations.append(mouth_correlation(opening(mouths), opening(guess)))
         errors.append(np.linalg.norm(guess - mouths, axis=-1).mean() * 100)
-    return float(np.nanmean(correlations)), float(np.mean(errors))
+    return np.array([correlations, errors])
 
 
 def main() -> None:
@@ -172,7 +173,7 @@ def main() -> None:
         ),
         "mfcc": lambda c, n: mfcc_windows(mfcc(c["waveform"], RATE), n, FPS),
     }
-    rows, by_seed = [], {}
+    rows, by_clip = [], {}
     for feature, compute in windows.items():
         data = {
             name: Data(
@@ -188,18 +189,24 @@ def main() -> None:
             for name in ("held out", "others"):
                 if data[name].windows:
                     results = np.array([judge(predict, data[name], face) for predict in trained])
-                    row |= {f"r, {name}": results[:, 0].mean(), f"error %, {name}": results[:, 1].mean()}
-                    if (regressor, name) == ("network", "held out"):
-                        by_seed[feature] = results[:, 0]
+                    row[f"r, {name}"], row[f"error %, {name}"] = np.nanmean(results, axis=(0, 2))
+                    if regressor == "network":
+                        by_clip[feature, name] = results[:, 0]
             rows.append(row)
     print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"))
     still = np.mean([np.linalg.norm(mouths, axis=-1).mean() * 100 for mouths in data["held out"].mouths])
     print(f"a mouth that keeps still: error {still:.3f} % on held-out sentences")
 
-    best = max(("ctc", "phones"), key=lambda feature: by_seed[feature].mean())
-    ours, alternative = by_seed[best].mean(), by_seed["mfcc"].mean()
+    for (feature, name), values in by_clip.items():
+        if feature != "mfcc":
+            low, high = bootstrap_interval((values - by_clip["mfcc", name]).mean(axis=0))
+            print(f"r of {feature} − r of mfcc, {name}: 95 % interval over clips {low:+.3f} … {high:+.3f}")
+
+    seeds = {feature: np.nanmean(by_clip[feature, "held out"], axis=1) for feature in windows}
+    best = max(("ctc", "phones"), key=lambda feature: seeds[feature].mean())
+    ours, alternative = seeds[best].mean(), seeds["mfcc"].mean()
     figures = f"ours {ours:.3f} with {best}, alternative {alternative:.3f} with mfcc, mouth correlation"
-    print(f"character_features: ratio {ours / alternative:.2f} ({figures}; deviation {by_seed[best].std():.3f})")
+    print(f"character_features: ratio {ours / alternative:.2f} ({figures}; deviation {seeds[best].std():.3f})")
 
 
 if __name__ == "__main__":
