@@ -33,7 +33,7 @@ def every_frame(frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     landmarks, has_face = np.zeros((len(frames), 68, 2)), np.zeros(len(frames), bool)
     for t, grey in enumerate(frames):
         if faces := find_faces(grey):
-            landmarks[t], has_face[t] = predict_landmarks(grey, faces[0]), True
+            landmarks[t], has_face[t] = predict_landmarks(grey, faces[0].box), True
     return landmarks, has_face
 
 

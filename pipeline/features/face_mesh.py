@@ -55,11 +55,12 @@ def mesh_faces(frames: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
     frames: uint8 RGB (H, W, 3) each, successive frames of one clip: a face is followed from one to the next.
     Raises UserError where MediaPipe is not installed.
     """
-    with _without_messages():
-        model = _face_mesh()
+    model = None
     try:
         for frame in frames:
             with _without_messages():
+                # Its threads go on writing until they have seen the first frame.
+                model = model or _face_mesh()
                 found = model.process(np.ascontiguousarray(frame)).multi_face_landmarks or []
             size = np.array([frame.shape[1], frame.shape[0]], np.float64)
             # MediaPipe counts from the edge of the first pixel, dlib from its centre.
@@ -67,8 +68,9 @@ def mesh_faces(frames: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
             faces = [ibug_landmarks(mesh).astype(np.float32) for mesh in meshes]
             yield sorted(faces, key=lambda points: -np.ptp(points, axis=0).max())
     finally:
-        with _without_messages():
-            model.close()
+        if model:
+            with _without_messages():
+                model.close()
 
 
 def _face_mesh():

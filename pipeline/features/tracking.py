@@ -27,6 +27,9 @@ GRID_STEP, SCALE_STEP = 8 / 72, 1.2
 # clips whose head keeps within a grid step, 95 % lie above both; pictures of two people, laid over each other by their
 # landmarks, correlate by 0.3 in the median and 0.74 at most (100 pairs).
 LIKE_DETECTED, LIKE_BEFORE = 0.75, 0.9
+# HOG's score up to which a face was barely found (most often it turns away): it is asked again in the next frame, as dlib's
+# predictor puts landmarks on a turned head that lie wrong, yet move little. Most real clips lie above 0.8 throughout.
+BARELY = 0.4
 # Faces that are followed at a time; all are counted.
 MOST_FOLLOWED = 3
 # A new face is taken for one that was seen before where their boxes overlap by so much (intersection over union).
@@ -65,6 +68,7 @@ class Track:
     landmarks: list[np.ndarray] = field(default_factory=list)
     weight: float = 0.0
     live: bool = True
+    score: float = 0.0
     detected: View | None = None
     before: View | None = None
 
@@ -129,9 +133,11 @@ def follow_faces(frames: Iterable[np.ndarray], redetect_every: int) -> tuple[lis
         near = [track.boxes[-1] for track in tracks if track.live or track is leading]
         # A face that is lost may come back elsewhere; the whole frame is searched closely for it as often as for a new one.
         faces = find_faces(grey, () if leading and not leading.live and t % redetect_every == 0 else near)
-        for track, box in _assign(tracks, faces[:MOST_FOLLOWED]):
+        followed = faces[:MOST_FOLLOWED]
+        for track, (box, score) in zip(_assign(tracks, [face.box for face in followed]), followed, strict=True):
             landmarks = predict_landmarks(grey, box)
             track.add(t, box, landmarks)
+            track.score = score
             track.detected = track.before = _view(grey, landmarks)
         n_faces.append(len(faces))
         leading = max(tracks, key=lambda track: track.weight, default=None)
@@ -139,7 +145,7 @@ def follow_faces(frames: Iterable[np.ndarray], redetect_every: int) -> tuple[lis
             # A clip without a face at its start will be rejected, and only the reason is open: after a while, look seldom.
             due = t + 1 if t < redetect_every else t + redetect_every
         else:
-            due = t + redetect_every if leading.live else t + 1
+            due = t + redetect_every if leading.live and leading.score > BARELY else t + 1
     return tracks, n_faces
 
 
@@ -172,21 +178,21 @@ def _view(grey: np.ndarray, landmarks: np.ndarray) -> View:
     return View(centre, size, picture / max(float(np.linalg.norm(picture)), 1.0))
 
 
-def _assign(tracks: list[Track], faces: list[np.ndarray]) -> list[tuple[Track, np.ndarray]]:
-    """Give each face (a box) to the track that was at its place, live ones first, or to a new one; the rest are lost."""
-    pairs = [(t.live, overlap(t.boxes[-1], box), i, k) for i, t in enumerate(tracks) for k, box in enumerate(faces)]
+def _assign(tracks: list[Track], boxes: list[np.ndarray]) -> list[Track]:
+    """For each box the track of the face that was at its place, live ones first, or a new one; the others are lost."""
+    pairs = [(t.live, overlap(t.boxes[-1], box), i, k) for i, t in enumerate(tracks) for k, box in enumerate(boxes)]
     owner: dict[int, Track] = {}
     for _, shared, i, k in sorted(pairs, reverse=True):
         if shared > SAME_PLACE and k not in owner and tracks[i] not in owner.values():
             owner[k] = tracks[i]
     for track in tracks:
         track.live = False
-    for k in range(len(faces)):
+    for k in range(len(boxes)):
         if k not in owner:
             owner[k] = Track()
             tracks.append(owner[k])
         owner[k].live = True
-    return [(owner[k], box) for k, box in enumerate(faces)]
+    return [owner[k] for k in range(len(boxes))]
 
 
 def collect(found: Iterable[list[np.ndarray]]) -> tuple[list[Track], list[int]]:
@@ -195,7 +201,8 @@ def collect(found: Iterable[list[np.ndarray]]) -> tuple[list[Track], list[int]]:
     n_faces: list[int] = []
     for t, faces in enumerate(found):
         spans = [np.concatenate([np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))]) for points in faces]
-        for (track, box), points in zip(_assign(tracks, [s.astype(int) for s in spans]), faces, strict=True):
+        boxes = [span.astype(int) for span in spans]
+        for track, box, points in zip(_assign(tracks, boxes), boxes, faces, strict=True):
             track.add(t, box, points)
         n_faces.append(len(faces))
     return tracks, n_faces

@@ -8,7 +8,7 @@ from pipeline.errors import ClipRejected
 from pipeline.features import tracking
 from pipeline.features.detection import as_grey, detect_face, predict_landmarks
 from pipeline.features.tracking import detect_clip, detect_video
-from pipeline.video import write_video
+from pipeline.video import read_frames, write_video
 
 
 def detect(frames, redetect_every=25, max_missing=0.5, backend="dlib"):
@@ -178,6 +178,17 @@ def test_the_others_face_does_not_fill_a_gap(grey):
     for left in (True, False):
         faces = detect([f if left else np.ascontiguousarray(f[:, ::-1]) for f in frames])
         assert np.ptp(faces.landmarks[:, 30, 0]) < 20
+
+
+@pytest.mark.parametrize("name", ["edge/QoT0S2vu9m4_00002.mp4", "lrs2/5535415699068794046_00004.mp4"])
+def test_a_head_that_turns_away_is_let_go(real_clips, name):
+    if not (real_clips / name).exists():
+        pytest.skip(f"no {name} among the clips")
+    frames = [as_grey(frame) for frame in read_frames(real_clips / name, 25)]
+    truth = np.array([detect_face(frame) is not None for frame in frames])
+    assert 0.6 < truth.mean() < 0.9
+    faces = detect(frames)
+    assert faces.has_face[truth].all() and (faces.has_face & ~truth).sum() <= 2
 
 
 def clip_with(tmp_path, portrait, shown):
