@@ -6,6 +6,7 @@ from pipeline.features.alignment import (
     align_landmarks,
     apply_similarity,
     crop_face,
+    first_frame_transforms,
     fit_similarity,
     mean_face,
     per_frame_transforms,
@@ -108,3 +109,15 @@ def test_an_aligned_face_keeps_still_while_the_head_moves():
     moving = np.array([apply_similarity(similarity(1 + 0.02 * x, 4 * x, (5 * x, 3 * x)), face) for x in t])
     _, aligned = align_landmarks(moving, target)
     assert np.abs(aligned[3:-3] - target).max() < 0.15  # smoothing leaves a little at the ends
+
+
+def test_the_first_frames_transform_is_kept_while_the_head_wanders():
+    face = symmetrical_face() * 20 + 100
+    target = template(face[None], 64, 0.3, 0.34)
+    shifted = np.array([face + [3.0 * t, 0] for t in range(6)])
+    transforms = first_frame_transforms(shifted, target)
+    assert (transforms == transforms[0]).all()
+    three = [np.array([f[36:42].mean(axis=0), f[42:48].mean(axis=0), f[27:36].mean(axis=0)]) for f in (face, target)]
+    np.testing.assert_allclose(transforms[0], fit_similarity(*three))
+    _, aligned = align_landmarks(np.array([face] * 8), target, "first_frame")
+    np.testing.assert_allclose(aligned[0], apply_similarity(transforms[0], face), atol=1e-4)
