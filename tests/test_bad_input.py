@@ -11,14 +11,20 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PREPROCESSING = (
+    *("clips", "landmarks", "alignment", "heatmaps", "action_units", "audio_features", "character_features"),
+    "preprocessing",
+)
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder with params.yaml, as a user's checkout has; its corpus is the folder `corpus`, described by a CSV."""
+    """A folder with params.yaml and the code, as a user's checkout has; its corpus is the folder `corpus`, described by a CSV."""
     text = (ROOT / "params.yaml").read_text()
     text = text.replace("layout: crema_d", "layout: folder").replace("root: data/demo_corpus", "root: corpus")
     (tmp_path / "params.yaml").write_text(text.replace("max_rejected: 0.2", "max_rejected: 0.9"))
+    for name in ("dvc.yaml", "pipeline", "stages"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
@@ -86,7 +92,7 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip)
     rows = "".join(f"{name},{splits.get(name, 'train')}\n" for name in names)
     (corpus / "clips.csv").write_text(f"video,split\n{rows}")
 
-    for stage in ("clips", "landmarks", "alignment", "heatmaps", "audio_features", "preprocessing"):
+    for stage in PREPROCESSING:
         result = run(project, f"stages.{stage}")
         assert result.returncode == 0, result.stderr
     rejected = pd.concat([pd.read_parquet(path) for path in (project / "data").glob("*/rejected.parquet")])
@@ -99,7 +105,7 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip)
         "text": "unreadable",
         "absent": "missing",
     }
-    aligned = pd.read_parquet(project / "data/alignment/landmarks.parquet")
+    aligned = pd.read_parquet(project / "data/alignment/landmarks")
     assert set(aligned["clip"]) == {"good0", "good1", "good2", "long"}
     summary = json.loads((project / "metrics/preprocessing.json").read_text())
     assert summary["rejected"] == 6 and summary["rejections"]["landmarks.no_face"] == 1

@@ -52,7 +52,7 @@ def checkout(tmp_path_factory):
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "as it is")
     output = run(folder, "dvc", "repro")
-    assert len(stages_run(output)) == 21
+    assert len(stages_run(output)) == 23
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "reproduced")
     return folder
