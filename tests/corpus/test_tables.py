@@ -9,9 +9,7 @@ from pipeline.errors import ClipRejected, UserError
 def test_landmarks_come_back_per_clip(tmp_path):
     rng = np.random.default_rng(0)
     landmarks = {name: rng.normal(size=(n, 68, 2)).astype(np.float32) for name, n in (("b", 3), ("a", 1), ("c", 5))}
-    write_landmarks(
-        tmp_path / "l.parquet", landmarks, {"has_face": {k: np.ones(len(v), bool) for k, v in landmarks.items()}}
-    )
+    write_landmarks(tmp_path / "l.parquet", landmarks)
     back = read_landmarks(tmp_path / "l.parquet")
     assert list(back) == ["b", "a", "c"]
     for clip in landmarks:
