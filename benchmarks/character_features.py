@@ -1,6 +1,6 @@
 """Which speech feature drives the mouth best? On real clips: characters (ctc), phones, and MFCC for comparison.
 
-    python -m benchmarks.character_features GRID_FOLDER [--clips 60] [--epochs 60]
+    python -m benchmarks.character_features GRID_FOLDER [--clips 60] [--epochs 40]
 
 From each feature's windows the same two small regressors are trained on the training sentences of the speaker with the most
 clips, to the mouth's 20 landmarks of an aligned face: ridge regression, and a network as in Sinha §III-A (four convolutions
@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.character_features", description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path, help="folder with GRID's speakers")
     parser.add_argument("--clips", type=int, default=0, help="only the first so many clips of a speaker; 0 = all")
-    parser.add_argument("--epochs", type=int, default=60, help="of the character network (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=40, help="of the character network (default: %(default)s)")
     arguments = parser.parse_args()
 
     clips, _ = list_clips("grid", arguments.corpus, held_out_sentences=5)
@@ -191,18 +191,20 @@ def main() -> None:
                     results = np.array([judge(predict, data[name], face) for predict in trained])
                     row[f"r, {name}"], row[f"error %, {name}"] = np.nanmean(results, axis=(0, 2))
                     if regressor == "network":
-                        by_clip[feature, name] = results[:, 0]
+                        by_clip[feature, name] = results
             rows.append(row)
     print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"))
     still = np.mean([np.linalg.norm(mouths, axis=-1).mean() * 100 for mouths in data["held out"].mouths])
     print(f"a mouth that keeps still: error {still:.3f} % on held-out sentences")
 
-    for (feature, name), values in by_clip.items():
-        if feature != "mfcc":
-            low, high = bootstrap_interval((values - by_clip["mfcc", name]).mean(axis=0))
-            print(f"r of {feature} − r of mfcc, {name}: 95 % interval over clips {low:+.3f} … {high:+.3f}")
+    for name in dict.fromkeys(name for _, name in by_clip):
+        for a, b in (("ctc", "mfcc"), ("phones", "mfcc"), ("ctc", "phones")):
+            difference = (by_clip[a, name] - by_clip[b, name]).mean(axis=0)
+            (r_low, r_high), (low, high) = (bootstrap_interval(values) for values in difference)
+            intervals = f"r {r_low:+.3f} … {r_high:+.3f}, error {low:+.3f} … {high:+.3f} %"
+            print(f"{name}: {a} − {b}, 95 % interval over clips: {intervals}")
 
-    seeds = {feature: np.nanmean(by_clip[feature, "held out"], axis=1) for feature in windows}
+    seeds = {feature: np.nanmean(by_clip[feature, "held out"][:, 0], axis=1) for feature in windows}
     best = max(("ctc", "phones"), key=lambda feature: seeds[feature].mean())
     ours, alternative = seeds[best].mean(), seeds["mfcc"].mean()
     figures = f"ours {ours:.3f} with {best}, alternative {alternative:.3f} with mfcc, mouth correlation"
