@@ -157,7 +157,9 @@ def main() -> None:
         for name, rows in sets.items()
     }
     characters = train_ctc(examples["train"], width=128, epochs=arguments.epochs, learning_rate=3e-3, seed=0)
-    rates = (f"{name} {error_rate(characters, examples[name]):.3f}" for name, rows in sets.items() if len(rows))
+    rates = (
+        f"{name} {error_rate(as_function(characters), examples[name]):.3f}" for name, rows in sets.items() if len(rows)
+    )
     print("ctc: character error rate " + ", ".join(rates))
 
     face = mean_face(np.concatenate([material[clip]["landmarks"][::10] for clip in sets["train"].index]))

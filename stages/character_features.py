@@ -17,7 +17,7 @@ from pipeline.features.characters.ctc import ctc_features, ctc_scores
 from pipeline.features.characters.phones import phone_scores
 from pipeline.features.characters.steps import STEPS, Scores, step_windows
 from pipeline.features.characters.wav2vec2 import load_wav2vec2, wav2vec2_scores
-from pipeline.training.ctc import load_ctc, save_ctc, train_ctc
+from pipeline.training.ctc import error_rate, load_ctc, save_ctc, train_ctc
 
 WAVEFORMS = Path("data/audio_features/waveform")
 OUT = Path("data/character_features")
@@ -51,15 +51,18 @@ def trained_on(clips: pd.DataFrame, sample_rate: int, options: dict, seed: int) 
 
     The stage's code and parameters are in its name's fingerprint, so that a run that was killed goes on with the same one.
     """
-    train = clips[(clips["split"] == "train") & clips["transcript"].notna()]
+    train = clips[clips["split"] == "train"]
     made_from = [fingerprint("character_features"), *(f"{c} {shards(WAVEFORMS).digest(c)}" for c in train.index)]
     path = OUT / f"ctc-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.pt"
     if not path.exists():
         for old in OUT.glob("ctc-*.pt"):
             old.unlink()
-        examples = [(ctc_features(speech_of(c), sample_rate), text) for c, text in train["transcript"].items()]
-        save_ctc(path, train_ctc(examples, **options, seed=seed))
+        save_ctc(path, train_ctc(examples_of(train, sample_rate), **options, seed=seed))
     return str(path)
+
+
+def examples_of(clips: pd.DataFrame, sample_rate: int) -> list[tuple[np.ndarray, str | None]]:
+    return [(ctc_features(speech_of(clip), sample_rate), text) for clip, text in clips["transcript"].items()]
 
 
 @one_line_errors
@@ -76,6 +79,9 @@ def main() -> None:
     jobs = {clip: Job((shards(WAVEFORMS).digest(clip), checksum(model)), clip) for clip in clips.index}
     process("character_features", work, jobs, p.corpus.max_rejected, **dict(p.compute))
     about = {"backend": silent.name, "symbols": silent.symbols, "steps": STEPS}
+    if backend == "ctc":
+        held_out = clips[clips["split"] == "test_sentences"]
+        about["character_error_rate"] = error_rate(load_ctc(Path(model)), examples_of(held_out, rate))
     (OUT / "about.json").write_text(json.dumps(about, indent=2) + "\n")
 
 

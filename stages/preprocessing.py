@@ -13,7 +13,7 @@ DATA, OUT = Path("data"), Path("data/preprocessing")
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    summary = summarise_preprocessing(DATA, p.corpus.fps, p.action_units.backend, p.character_features.backend)
+    summary = summarise_preprocessing(DATA, p.corpus.fps, p.action_units.backend)
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/preprocessing.json").write_text(json.dumps(summary, indent=2) + "\n")
     make_page(DATA, OUT, summary)

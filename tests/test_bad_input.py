@@ -19,7 +19,7 @@ PREPROCESSING = (
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder with params.yaml and the code, as a user's checkout has; its corpus is the folder `corpus`, described by a CSV."""
+    """params.yaml and the code, as a user's checkout has them; the corpus is the folder `corpus`, described by a CSV."""
     text = (ROOT / "params.yaml").read_text()
     text = text.replace("layout: crema_d", "layout: folder").replace("root: data/demo_corpus", "root: corpus")
     (tmp_path / "params.yaml").write_text(text.replace("max_rejected: 0.2", "max_rejected: 0.9"))

@@ -34,7 +34,8 @@ def prosody(waveform: np.ndarray, sample_rate: int, n_frames: int, fps: float) -
 
     pitch = sound.to_pitch_ac(STEP_S, PITCH_FLOOR_HZ, pitch_ceiling=PITCH_CEILING_HZ)
     intensity = sound.to_intensity(PITCH_FLOOR_HZ, STEP_S)
-    harmonicity = sound.to_harmonicity_cc(STEP_S, PITCH_FLOOR_HZ)
+    # Cross-correlation takes most of the time, and autocorrelation is 15 dB off on a steady vowel: every other step is measured.
+    harmonicity = sound.to_harmonicity_cc(2 * STEP_S, PITCH_FLOOR_HZ)
     formants = sound.to_formant_burg(STEP_S, maximum_formant=FORMANT_CEILING_HZ)
 
     f0 = np.array([pitch.get_value_at_time(t) for t in times], float)

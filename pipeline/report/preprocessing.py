@@ -1,5 +1,6 @@
 """What became of a corpus's clips on their way to training: figures, and one page to look at."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from zlib import crc32
@@ -34,9 +35,7 @@ def rejected_clips(data: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(data / stage / "rejected.parquet") for stage in ("clips", *STAGES)])
 
 
-def summarise_preprocessing(
-    data: Path, fps: float, action_units_backend: str, character_backend: str
-) -> dict[str, object]:
+def summarise_preprocessing(data: Path, fps: float, action_units_backend: str) -> dict[str, object]:
     """Counts of clips and rejections; faces, jitter, blinks, action units, sound, sync; frames per second and process.
 
     jitter: mean acceleration of rigid landmarks in % of the eyes' distance per frame². sync: see `sync_check`.
@@ -47,6 +46,7 @@ def summarise_preprocessing(
     faces, aligned, audio = done["landmarks"], done["alignment"], done["audio_features"]
     units = done["action_units"]
     both = clips.set_index("clip")["duration_s"].to_frame().join(audio["seconds_of_audio"])
+    characters = json.loads((data / "character_features" / "about.json").read_text())
     seen = units["frames"].sum() - units["frames_missing"].sum()
     return _rounded(
         {
@@ -76,7 +76,9 @@ def summarise_preprocessing(
                     ((both["duration_s"] - both["seconds_of_audio"]).abs() > SAME_LENGTH_S).sum()
                 ),
             },
-            "character_features": {"backend": character_backend},
+            "character_features": {
+                key: characters[key] for key in ("backend", "character_error_rate") if key in characters
+            },
             "sync": sync_check(_mouths_and_loudness(data)),
             "frames_per_second_and_process": {
                 stage: table["frames"].sum() / table["seconds"].sum() for stage, table in done.items()

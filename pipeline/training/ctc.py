@@ -101,9 +101,9 @@ def as_function(network: CharacterNet) -> Callable[[np.ndarray], np.ndarray]:
     return logits
 
 
-def error_rate(network: CharacterNet, examples: Iterable[tuple[np.ndarray, str | None]]) -> float:
-    """Character error rate of greedy decoding, over the usable examples; NaN where there is none."""
-    logits, usable = as_function(network), usable_examples(examples)
+def error_rate(logits: Callable[[np.ndarray], np.ndarray], examples: Iterable[tuple[np.ndarray, str | None]]) -> float:
+    """Character error rate of greedy decoding, over the usable examples; NaN where there is none. logits: as of `load_ctc`."""
+    usable = usable_examples(examples)
     if not usable:
         return float("nan")
     return character_error_rate((text, greedy_text(logits(features))) for features, text in usable)

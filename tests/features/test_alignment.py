@@ -114,7 +114,7 @@ def test_an_aligned_face_keeps_still_while_the_head_moves():
 def test_the_first_frames_transform_is_kept_while_the_head_wanders():
     face = symmetrical_face() * 20 + 100
     target = template(face[None], 64, 0.3, 0.34)
-    shifted = np.array([face + [3.0 * t, 0] for t in range(6)])
+    shifted = face + np.array([3.0, 0]) * np.arange(6)[:, None, None]
     transforms = first_frame_transforms(shifted, target)
     assert (transforms == transforms[0]).all()
     three = [np.array([f[36:42].mean(axis=0), f[42:48].mean(axis=0), f[27:36].mean(axis=0)]) for f in (face, target)]

@@ -35,7 +35,7 @@ def network(spoken):
 
 
 def test_it_learns_to_read_what_it_never_heard(network, spoken):
-    assert error_rate(network, spoken[64:]) < 0.1
+    assert error_rate(as_function(network), spoken[64:]) < 0.1
     assert greedy_text(as_function(network)(say("face", np.random.default_rng(1)))) == "face"
 
 
