@@ -1,6 +1,7 @@
 """The table of clips: one row per usable clip, from the layout's names and the containers' headers."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,7 @@ def list_clips(layout: str, root: Path, held_out_sentences: int) -> tuple[pd.Dat
         try:
             if clip.id in rows:
                 raise ClipRejected("duplicate_id", f"{clip.video} has the id of {rows[clip.id]['video']}")
+            _check_names(clip)
             rows[clip.id] = _row(clip) | {"split": split_of(clip, layout, held_out_sentences)}
         except ClipRejected as problem:
             rejected[clip.id if clip.id not in rows else str(clip.video)] = problem
@@ -47,5 +49,26 @@ def _row(clip: Clip) -> dict:
         "video": str(clip.video),
         "audio": str(audio),
         **{key: getattr(stream, key) for key in HEADER},
-        "checksum": hashlib.md5(b"".join(path.read_bytes() for path in dict.fromkeys((clip.video, audio)))).hexdigest(),
+        "checksum": _checksum(dict.fromkeys((clip.video, audio))),
     }
+
+
+def _checksum(paths: Iterable[Path]) -> str:
+    total = hashlib.md5()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(1 << 20):
+                    total.update(piece)
+        except OSError as error:
+            raise ClipRejected("unreadable", f"{path}: {error.strerror}") from error
+    return total.hexdigest()
+
+
+def _check_names(clip: Clip) -> None:
+    """Names are bytes to Linux; a table holds only those that are text."""
+    for path in filter(None, (clip.video, clip.audio)):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise ClipRejected("bad_name", f"{path!r} is not UTF-8; rename it") from error

@@ -79,6 +79,19 @@ def _videos(root: Path, pattern: str) -> list[Path]:
     return sorted(path for path in root.glob(pattern) if path.suffix.lower() in VIDEO_SUFFIXES)
 
 
+def _id(name: str) -> str:
+    """A clip's id: what may stand in a file's name, with "_" for all else. Two names that become one are told apart later."""
+    return re.sub(r"[^\w.-]", "_", name)
+
+
+def _read(path: Path) -> str | None:
+    """A transcript; None where there is none that can be read, since a clip can do without."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return None
+
+
 def crema_d(root: Path) -> Iterator[Clip]:
     """SUBJECT_SENTENCE_EMOTION_LEVEL; the level is LO, MD, HI, XX or (in a few of the corpus's own names) X."""
     name = re.compile(rf"(\d{{4}})_({'|'.join(CREMA_D_SENTENCES)})_({'|'.join(EMOTIONS)})_(LO|MD|HI|XX|X)")
@@ -86,7 +99,7 @@ def crema_d(root: Path) -> Iterator[Clip]:
         match = name.fullmatch(video.stem)
         if match is None:
             problem = ClipRejected("bad_name", f"{video.name} is not SUBJECT_SENTENCE_EMOTION_LEVEL")
-            yield Clip(video.stem, video, problem=problem)
+            yield Clip(_id(video.stem), video, problem=problem)
             continue
         subject, sentence, emotion, level = match.groups()
         audio = root / "AudioWAV" / f"{video.stem}.wav"
@@ -113,13 +126,14 @@ def grid(root: Path) -> Iterator[Clip]:
             places = [folder / "align", folder.parent / "align" / speaker, folder.parent / "alignments" / speaker]
             alignments = [place / f"{video.stem}.align" for place in places]
             alignment = next((path for path in alignments if path.exists()), None)
-            transcript = _grid_alignment(alignment) if alignment else _grid_sentence(video.stem)
-            yield Clip(f"{speaker}_{video.stem}", video, None, speaker, video.stem, transcript=transcript)
+            words = _read(alignment) if alignment else None
+            transcript = _grid_sentence(video.stem) if words is None else _grid_words(words)
+            yield Clip(_id(f"{speaker}_{video.stem}"), video, None, speaker, video.stem, transcript=transcript)
 
 
-def _grid_alignment(path: Path) -> str:
+def _grid_words(alignment: str) -> str:
     """Words between the silences; a line is `start end word`, 1000 units to a video frame of 40 ms."""
-    words = [line.split()[2] for line in path.read_text().splitlines() if len(line.split()) == 3]
+    words = [line.split()[2] for line in alignment.splitlines() if len(line.split()) == 3]
     return " ".join(word for word in words if word not in ("sil", "sp"))
 
 
@@ -134,9 +148,10 @@ def tcd_timit(root: Path) -> Iterator[Clip]:
     for video in _videos(root, "*/*/Clips/straightcam/*"):
         speaker = video.parents[2].name
         text, audio = video.with_suffix(".txt"), video.with_suffix(".wav")
-        transcript = " ".join(text.read_text().lower().split()) if text.exists() else None
+        words = _read(text)
+        transcript = None if words is None else " ".join(words.lower().split())
         yield Clip(
-            f"{speaker}_{video.stem}",
+            _id(f"{speaker}_{video.stem}"),
             video,
             audio if audio.exists() else None,
             speaker,
@@ -150,7 +165,7 @@ def folder(root: Path) -> Iterator[Clip]:
     table = root / "clips.csv"
     if not table.exists():
         raise UserError(f"{table} is missing; the layout 'folder' needs it: one row per clip, with a column `video`")
-    with table.open(newline="", encoding="utf-8-sig") as file:
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = csv.DictReader(file)
         known = {"video", "id", "audio", "subject", "sentence", "emotion", "level", "transcript", "split"}
         columns = set(rows.fieldnames or [])
@@ -162,7 +177,7 @@ def folder(root: Path) -> Iterator[Clip]:
 
 def _folder_clip(root: Path, place: str, row: dict[str, str]) -> Clip:
     name = row.get("video", "")
-    clip_id = row.get("id") or re.sub(r"[^\w.-]", "_", str(Path(name).with_suffix("")))
+    clip_id = row.get("id") or _id(str(Path(name).with_suffix("")) if Path(name).name else "")
     paths = {kind: root / row[kind] for kind in ("video", "audio") if kind in row}
     problem = None
     if "video" not in paths:
@@ -178,7 +193,7 @@ def _folder_clip(root: Path, place: str, row: dict[str, str]) -> Clip:
     elif row.get("emotion", "NEU") not in EMOTIONS:
         problem = ClipRejected("bad_row", f"{place}: emotion {row['emotion']!r} is none of {', '.join(EMOTIONS)}")
     if problem:
-        return Clip(re.sub(r"[^\w.-]", "_", clip_id) or place, root / name, problem=problem)
+        return Clip(_id(clip_id) or place, root / name, problem=problem)
     return Clip(
         clip_id,
         paths["video"],

@@ -132,7 +132,7 @@ def write_rejected(
 
     Raises UserError where no clip is left, or where more than `max_rejected` of `n_clips` were rejected.
     """
-    rows = [(clip, stage, problem.reason, problem.detail) for clip, problem in sorted(rejected.items())]
+    rows = [(_text(clip), stage, problem.reason, _text(problem.detail)) for clip, problem in sorted(rejected.items())]
     columns = {name: pd.Series(values, dtype=str) for name, values in zip(REJECTED, _transposed(rows), strict=True)}
     write_table(pd.DataFrame(columns), Path(folder) / "rejected.parquet")
     reasons = Counter(problem.reason for problem in rejected.values())
@@ -150,6 +150,11 @@ def write_rejected(
             f"{stage}: {len(rejected)} of {n_clips} clips were rejected ({summary}), more than corpus.max_rejected = "
             f"{max_rejected}; first: {rows[0][0]}: {rows[0][3]}"
         )
+
+
+def _text(name: str) -> str:
+    """In one line, and without what a file's name may hold that is not text."""
+    return " ".join(name.encode("utf-8", "backslashreplace").decode().splitlines())
 
 
 REJECTED = ("clip", "stage", "reason", "detail")

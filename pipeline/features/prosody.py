@@ -34,7 +34,7 @@ def prosody(waveform: np.ndarray, sample_rate: int, n_frames: int, fps: float) -
 
     pitch = sound.to_pitch_ac(STEP_S, PITCH_FLOOR_HZ, pitch_ceiling=PITCH_CEILING_HZ)
     intensity = sound.to_intensity(PITCH_FLOOR_HZ, STEP_S)
-    # Cross-correlation takes most of the time, and autocorrelation is 15 dB off on a steady vowel: every other step is measured.
+    # Cross-correlation takes most of the time (autocorrelation is 15 dB off on a steady vowel): every other step is measured.
     harmonicity = sound.to_harmonicity_cc(2 * STEP_S, PITCH_FLOOR_HZ)
     formants = sound.to_formant_burg(STEP_S, maximum_formant=FORMANT_CEILING_HZ)
 
