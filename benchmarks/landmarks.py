@@ -13,19 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.project import videos
 from pipeline.errors import ClipRejected
 from pipeline.features.detection import find_faces, predict_landmarks
 from pipeline.features.tracking import detect_clip
 from pipeline.video import stream_frames
 
 FPS = 25
-VIDEO = {".mpg", ".mp4", ".flv", ".avi", ".mov", ".mkv"}
-
-
-def some_clips(folder: Path, n: int) -> list[Path]:
-    """n of a folder's videos, evenly over their sorted names."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO)
-    return [found[i] for i in np.unique(np.linspace(0, len(found) - 1, n).round().astype(int))] if found else []
 
 
 def every_frame(frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -43,9 +37,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24, help="so many of its clips (default: %(default)s)")
     parser.add_argument("--redetect-every", type=int, default=25, help="frames (default: %(default)s)")
     args = parser.parse_args()
-    clips = some_clips(args.corpus, args.clips)
-    if not clips:
-        parser.error(f"no videos in {args.corpus}; make the demo corpus by `dvc repro demo_corpus`, or name a folder")
+    clips = videos(args.corpus, args.clips)
     cv2.setNumThreads(1)
     predict_landmarks(np.zeros((100, 100), np.uint8), np.array([10, 10, 90, 90]))  # loads the model
     seconds = {"decoding": 0.0, "ours": 0.0, "alternative": 0.0}

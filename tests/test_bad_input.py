@@ -1,5 +1,6 @@
 """Input that cannot be used costs its clip or, where nothing can go on, ends in one line with the mend."""
 
+import csv
 import json
 import os
 import subprocess
@@ -78,25 +79,33 @@ def test_a_wrong_parameter(project, old, new, words):
 
 def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip):
     corpus = project / "corpus"
-    for k in range(3):
-        make_clip(corpus / f"good{k}.mp4")
+    usable = ["good0.mp4", "good1.mp4", "good2.mp4", "it's \"odd\" .mp4", "line\nbreak.mp4", "-rf %d.mp4", "a:b.mkv"]
+    for name in usable:
+        make_clip(corpus / name)
+    make_clip(corpus / "one_frame.mp4", n_frames=1)
+    make_clip(corpus / "good1.mkv")
     make_clip(corpus / "no_face.mp4", picture=np.full((200, 200, 3), 90, np.uint8))
     make_clip(corpus / "no_sound.mp4", sound=False)
     make_clip(corpus / "long.flv", n_frames=100)
+    make_clip(project / "outside.mp4")
     content = (corpus / "long.flv").read_bytes()
     (corpus / "truncated.flv").write_bytes(content[: len(content) // 3])
     (corpus / "empty.mp4").touch()
     (corpus / "text.mp4").write_text("this is no video")
-    names = [path.name for path in sorted(corpus.iterdir())] + ["absent.mp4"]
+    names = [path.name for path in sorted(corpus.iterdir())] + ["absent.mp4", "../outside.mp4"]
     splits = {"good1.mp4": "test", "good2.mp4": "test_sentences"}
-    rows = "".join(f"{name},{splits.get(name, 'train')}\n" for name in names)
-    (corpus / "clips.csv").write_text(f"video,split\n{rows}")
+    with (corpus / "clips.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("video", "split"), *((name, splits.get(name, "train")) for name in names)])
+    before = set(project.iterdir())
 
     for stage in PREPROCESSING:
         result = run(project, f"stages.{stage}")
         assert result.returncode == 0, result.stderr
     rejected = pd.concat([pd.read_parquet(path) for path in (project / "data").glob("*/rejected.parquet")])
     reasons = dict(zip(rejected["clip"], rejected["reason"], strict=True))
+    # Of two clips with one id the first is taken.
+    duplicate = next(clip for clip in reasons if Path(clip).name in ("good1.mkv", "good1.mp4"))
+    assert reasons.pop(duplicate) == "duplicate_id"
     assert reasons == {
         "no_face": "no_face",
         "no_sound": "no_audio",
@@ -104,11 +113,16 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip)
         "empty": "empty_file",
         "text": "unreadable",
         "absent": "missing",
+        "_._outside": "bad_row",
     }
     aligned = pd.read_parquet(project / "data/alignment/landmarks")
-    assert set(aligned["clip"]) == {"good0", "good1", "good2", "long"}
+    odd = {"it_s__odd__", "line_break", "_rf__d", "a_b"}
+    assert set(aligned["clip"]) == {"good0", "good1", "good2", "long", "one_frame", *odd}
     summary = json.loads((project / "metrics/preprocessing.json").read_text())
-    assert summary["rejected"] == 6 and summary["rejections"]["landmarks.no_face"] == 1
+    assert summary["rejected"] == 8 and summary["rejections"]["landmarks.no_face"] == 1
+    page = (project / "data/preprocessing/index.html").read_text()
+    assert "duplicate_id" in page and "data:image/png;base64," in page
+    assert set(project.iterdir()) - before == {project / "data", project / "metrics"}
 
 
 def test_too_many_bad_clips_stop_the_stage(project, make_clip):

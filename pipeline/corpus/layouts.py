@@ -81,7 +81,7 @@ def _videos(root: Path, pattern: str) -> list[Path]:
 
 def _id(name: str) -> str:
     """A clip's id: what may stand in a file's name, with "_" for all else. Two names that become one are told apart later."""
-    return re.sub(r"[^\w.-]", "_", name)
+    return re.sub(r"^[.-]|[^\w.-]", "_", name)
 
 
 def _read(path: Path) -> str | None:

@@ -1,0 +1,71 @@
+"""A checkout of its own for a benchmark that runs stages: the project's files and a corpus of somebody's clips."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+VIDEO = {".mpg", ".mp4", ".flv", ".avi", ".mov", ".mkv"}
+
+
+def videos(folder: Path, n: int) -> list[Path]:
+    """n of a folder's videos, evenly over their sorted names, again from the start where there are fewer."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO)
+    if not found:
+        raise SystemExit(f"no videos in {folder}; make the demo corpus by `dvc repro demo_corpus`, or name a folder")
+    spread = [found[k * (len(found) - 1) // max(1, n - 1)] for k in range(n)]
+    return spread if n <= len(found) else [found[k % len(found)] for k in range(n)]
+
+
+def checkout(folder: Path, clips: list[Path], workers: int | str) -> None:
+    """Make `folder` a checkout whose corpus is `clips`, each under an id of its own."""
+    (folder / "corpus").mkdir(parents=True)
+    for name in ("pipeline", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    params = (ROOT / "params.yaml").read_text()
+    for pattern, value in (
+        (r"layout: crema_d", "layout: folder"),
+        (r"root: data/demo_corpus", "root: corpus"),
+        (r"workers: auto", f"workers: {workers}"),
+        (r"max_rejected: 0\.2", "max_rejected: 0.9"),
+    ):
+        params, n = re.subn(pattern, value, params)
+        assert n == 1, pattern
+    (folder / "params.yaml").write_text(params)
+    add_clips(folder, clips)
+
+
+def add_clips(folder: Path, clips: list[Path]) -> None:
+    """Add clips to the checkout's corpus."""
+    table = folder / "corpus" / "clips.csv"
+    n_before = max(0, len(table.read_text().splitlines()) - 1) if table.exists() else 0
+    with table.open("a", newline="") as file:
+        rows = csv.writer(file)
+        if not n_before:
+            rows.writerow(["video", "split"])
+        for k, clip in enumerate(clips, start=n_before):
+            name = f"clip{k:05d}{clip.suffix}"
+            (folder / "corpus" / name).symlink_to(clip.resolve())
+            rows.writerow([name, "train" if k % 5 else "test_sentences"])
+
+
+def run(folder: Path, *command: str, cpus: set[int] | None = None) -> str:
+    """Run a command in the checkout with this interpreter's environment, on the given CPUs; its output."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    limit = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
+    done = subprocess.run(
+        command, cwd=folder, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout + done.stderr
+
+
+def size_of(*folders: Path) -> int:
+    """Bytes in all files below the folders."""
+    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
