@@ -79,7 +79,7 @@ def test_a_wrong_parameter(project, old, new, words):
 
 def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip):
     corpus = project / "corpus"
-    usable = ["good0.mp4", "good1.mp4", "good2.mp4", "it's \"odd\" .mp4", "line\nbreak.mp4", "-rf %d.mp4", "a:b.mkv"]
+    usable = ["good0.mp4", "good1.mp4", "good2.mp4", 'it\'s "odd" .mp4', "line\nbreak.mp4", "-rf %d.mp4", "a:b.mkv"]
     for name in usable:
         make_clip(corpus / name)
     make_clip(corpus / "one_frame.mp4", n_frames=1)

@@ -34,15 +34,15 @@ def phone_scores(waveform: np.ndarray, sample_rate: int) -> Scores:
     silence[phones.index("SIL")] = 0
     samples = np.rint(resample(waveform, sample_rate, SPEECH_RATE) * 32767).clip(-32768, 32767).astype(np.int16)
     # Cepstral means are subtracted, so that a clip of nothing but silence would look like average speech.
-    frames = senone_scores(samples)[:, : 3 * len(phones)] if samples.any() else np.zeros((0, 3 * len(phones)))
+    frames = senone_scores(samples, 3 * len(phones)) if samples.any() else np.zeros((0, 3 * len(phones)))
     best = -NATS * frames.reshape(len(frames), len(phones), 3).min(axis=2).astype(float)
     values = log_softmax(best, axis=1) if len(best) else np.tile(silence, (len(samples) * 100 // SPEECH_RATE, 1))
     pairs = values[: len(values) // 2 * 2].reshape(-1, 2, len(phones)).mean(axis=1).astype(np.float32)
     return Scores("phones", phones, pairs, (WINDOW_S + FRAME_S) / 2, silence)
 
 
-def senone_scores(samples: np.ndarray) -> np.ndarray:
-    """All senones' scores for int16 samples at 16 kHz: int16 (frames of 10 ms, 5126), 0 = the best of a frame.
+def senone_scores(samples: np.ndarray, n_first: int) -> np.ndarray:
+    """Scores of the model's first senones for int16 samples at 16 kHz: int16 (frames of 10 ms, n_first), 0 = the best of all.
 
     Frame k's window starts at sample 160 k and lasts 25.6 ms. The first 126 senones are those of the phones out of context.
     """
@@ -61,12 +61,14 @@ def senone_scores(samples: np.ndarray) -> np.ndarray:
         decoder.process_raw(samples.tobytes(), full_utt=True)
         decoder.end_utt()
         del decoder  # closes the file
-        content = next(Path(folder).iterdir()).read_bytes()
-    head, _, body = content.partition(b"endhdr\n")
-    n_senones = int(head.split(b"n_sen ")[1].split()[0])
-    # A word that tells the byte order, then for each frame the number of senones that follow: all of them.
-    records = np.frombuffer(body, "<i2", offset=4).reshape(-1, n_senones + 1)
-    return records[:, 1:]
+        path = next(Path(folder).iterdir())
+        with path.open("rb") as file:
+            head, end, _ = file.read(4096).partition(b"endhdr\n")
+        n_senones = int(head.split(b"n_sen ")[1].split()[0])
+        # A word that tells the byte order, then for each frame the number of senones that follow: all of them. Ten minutes of
+        # speech fill 600 MB, of which this reads what it needs.
+        records = np.memmap(path, "<i2", "r", offset=len(head) + len(end) + 4).reshape(-1, n_senones + 1)
+        return np.array(records[:, 1 : n_first + 1])
 
 
 @cache

@@ -19,7 +19,7 @@ def test_the_model_s_phones_are_cmudict_s_with_silence_and_noises():
 
 
 def test_all_senones_are_scored_in_every_frame():
-    scores = senone_scores((noise(1) * 32767).astype(np.int16))
+    scores = senone_scores((noise(1) * 32767).astype(np.int16), 5126)
     assert scores.shape == (99, 5126)
     assert (scores.min(axis=1) == 0).all()  # distances from the best
     assert pytest.approx(0.1024, abs=1e-4) == NATS
