@@ -12,6 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -38,8 +39,11 @@ def image_per_frame(corpus: Path, template: np.ndarray, out: Path) -> None:
         for name in ("frames", "crops", "heatmaps"):
             (folder / name).mkdir(parents=True)
         capture = cv2.VideoCapture(str(video))
-        while (read := capture.read())[0]:
-            cv2.imwrite(str(folder / "frames" / f"{len(list((folder / 'frames').iterdir())):05d}.png"), read[1])
+        for t in count():
+            is_frame, image = capture.read()
+            if not is_frame:
+                break
+            cv2.imwrite(str(folder / "frames" / f"{t:05d}.png"), image)
         paths = sorted((folder / "frames").iterdir())
         landmarks = np.zeros((len(paths), 68, 2), np.float32)
         for t, path in enumerate(paths):

@@ -1,8 +1,16 @@
 """The two ways in which input can be unusable: it stops the command (UserError), or it costs one clip (ClipRejected)."""
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
+
+# What no clip is to blame for.
+OUT_OF_SPACE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+}
 
 
 class UserError(Exception):
@@ -21,7 +29,7 @@ class ClipRejected(Exception):
 
 
 def one_line_errors(main: Callable[..., None]) -> Callable[..., None]:
-    """Make a command end with its UserError in one line on stderr and status 1, never with a traceback."""
+    """Make a command end with its UserError, or with a full disk, in one line on stderr and status 1, not a traceback."""
 
     @functools.wraps(main)
     def command(*args: object) -> None:
@@ -29,5 +37,9 @@ def one_line_errors(main: Callable[..., None]) -> Callable[..., None]:
             main(*args)
         except UserError as error:
             sys.exit(f"error: {error}")
+        except OSError as error:
+            if error.errno not in OUT_OF_SPACE:
+                raise
+            sys.exit(f"error: {OUT_OF_SPACE[error.errno]}; make room and run again: what is done is kept")
 
     return command

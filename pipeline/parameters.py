@@ -3,6 +3,7 @@
 `python -m pipeline.parameters` checks it, and the corpus that it names, without running anything.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -202,8 +203,17 @@ def _explain(path: Path, key: str, problem: dict) -> str:
 def main() -> None:
     """Check the parameters, and that the corpus they name is there (the demo corpus is rendered by its own stage)."""
     p = load()
-    if p.corpus.root != "data/demo_corpus" and not Path(p.corpus.root).is_dir():
+    if p.corpus.root == "data/demo_corpus":
+        return
+    if not Path(p.corpus.root).is_dir():
         raise UserError(f"params.yaml: corpus.root: the folder {p.corpus.root} does not exist")
+    for folder, _, names in os.walk(p.corpus.root):
+        for path in (Path(folder) / name for name in names):
+            # DVC checksums the whole folder before any stage can set such a file aside, and does not say which it was.
+            if not os.access(path, os.R_OK):
+                raise UserError(f"corpus.root: {path!r} cannot be read; change its permissions or move it elsewhere")
+            if str(path).encode("utf-8", "replace").decode() != str(path):
+                raise UserError(f"corpus.root: {path!r} is not named in UTF-8; rename it or move it elsewhere")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from pipeline.corpus.shards import Shards, in_shards, write_shards
-from pipeline.features.windows import columns_per_frame, mel_windows
+from pipeline.features.windows import columns_per_frame, from_int16, mel_windows
 from pipeline.models.kesim_erzin import Clip
 from pipeline.training.data import ClipStore, heatmaps_to_tensor, images_to_tensor, noise_vector, tensor_to_images
 from pipeline.training.end_to_end import Trained
@@ -104,7 +104,7 @@ def synthesise(system: str, trained: Trained | None, store: ClipStore, out: Path
                 driving = Driving(len(crops), store.mel[clip], heatmaps, heatmaps[0])
                 clip_seed = crc32(f"{seed}/{clip}".encode())
                 frames = np.stack(list(generate(trained, crops[0], driving, clip_seed)))
-            write_clip(out / "videos" / f"{clip}.mp4", frames, waveforms[clip] / 32768, system, **video)
+            write_clip(out / "videos" / f"{clip}.mp4", frames, from_int16(waveforms[clip]), system, **video)
             yield clip, frames
 
     write_shards(out / "frames", clips())

@@ -369,11 +369,11 @@ def read_frames(path: Path, fps: float) -> np.ndarray:
     return np.stack(list(stream_frames(path, fps)))
 
 
-def read_audio(path: Path, sample_rate: int) -> np.ndarray:
+def read_audio(path: Path, sample_rate: int, most_s: float | None = None) -> np.ndarray:
     """Decode the first audio stream on the video's clock, mixed down to mono, resampled.
 
     Sample 0 is the moment of the first video frame shown; a file without video starts with its first sample. Holes and a late
-    start are silence, what comes before the video or overlaps is cut.
+    start are silence, what comes before the video or overlaps is cut. most_s: so many seconds are enough (None: all).
 
     Returns float32 in −1…1, shape (samples,). Raises ClipRejected with the reasons at the top of this file.
     """
@@ -386,7 +386,11 @@ def read_audio(path: Path, sample_rate: int) -> np.ndarray:
         tally = _Tally()
         try:
             frames = _decoded(container, stream, tally, path)
-            chunks = list(_resampled(_placed(frames, origin, path), sample_rate))
+            chunks, enough = [], np.inf if most_s is None else most_s * sample_rate
+            for chunk in _resampled(_placed(frames, origin, path), sample_rate):
+                chunks.append(chunk)
+                if (enough := enough - len(chunk)) <= 0:
+                    break
         except _FAULTS as error:
             raise ClipRejected("unreadable", f"{path}: {error}") from error
     tally.check(path, "audio")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import parameters
-from pipeline.corpus.incremental import Job, Made, process
+from pipeline.corpus.incremental import Job, Made, checksum, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import one_line_errors
 from pipeline.features.action_units.estimate import Clip, estimate
@@ -36,8 +36,10 @@ def main() -> None:
     p = parameters.load()
     clips = pd.read_parquet("data/clips/clips.parquet").set_index("clip")
     faces = Tables(FACES)
+    of_model = checksum(p.action_units.model)
     jobs = {
-        clip: Job((clips.loc[clip, "checksum"], faces.digest(clip)), (clip, clips.loc[clip, "video"])) for clip in faces
+        clip: Job((clips.loc[clip, "checksum"], faces.digest(clip), of_model), (clip, clips.loc[clip, "video"]))
+        for clip in faces
     }
     work = partial(measure, fps=p.corpus.fps, **dict(p.action_units))
     process("action_units", work, jobs, p.corpus.max_rejected, **dict(p.compute))

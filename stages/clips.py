@@ -11,7 +11,7 @@ from pipeline.errors import one_line_errors
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    clips, rejected = list_clips(p.corpus.layout, Path(p.corpus.root), p.corpus.held_out_sentences)
+    clips, rejected = list_clips(p.corpus.layout, Path(p.corpus.root), p.corpus.held_out_sentences, **dict(p.compute))
     write_rejected(Path("data/clips"), "clips", rejected, len(clips) + len(rejected), p.corpus.max_rejected)
     write_table(clips, Path("data/clips/clips.parquet"))
     print(", ".join(f"{split} {count}" for split, count in clips["split"].value_counts().items()))

@@ -10,10 +10,13 @@ A shard is written as soon as its last clip is done, from the clips that it held
 moment a killed run has lost at most the clips that its workers were at.
 """
 
+import fcntl
 import hashlib
+import importlib
 import json
 import os
 import shutil
+import sys
 import time
 import zipfile
 from collections import Counter, defaultdict
@@ -29,11 +32,12 @@ import yaml
 from pipeline.corpus.shards import N_SHARDS, in_shards, shard_of, write_member, write_shard
 from pipeline.corpus.tables import Tables, frames_table, write_rejected, write_table_shard
 from pipeline.corpus.workers import each
-from pipeline.errors import ClipRejected, UserError
+from pipeline.errors import OUT_OF_SPACE, ClipRejected, UserError
 
 # What stages make of a clip: arrays by kind, tables by kind and column, and figures (numbers about the clip).
 Arrays = dict[str, np.ndarray]
-OUT_OF_SPACE = {28: "the disk is full", 122: "the disk quota is used up", 30: "the file system is read-only"}
+# Reasons that may be the machine's and not the clip's: tried again whenever the stage runs.
+TRIED_AGAIN = {"crashed", "failed", "too_large", "openface_timeout"}
 
 
 class Made(NamedTuple):
@@ -65,11 +69,34 @@ def process(
 
     made_by: a fingerprint of what makes all clips; by default, of the stage's code and parameters as dvc.yaml lists them.
     Returns what became of each clip: clip, key, reason and detail (None unless rejected), seconds, and its figures.
-    Raises UserError where too many clips are rejected, and where the disk is full: what is done stays done.
+    Raises UserError where too many clips are rejected, or another process works on the stage; OSError where the disk is full.
     """
     made_by = made_by or fingerprint(stage)
     keys = {clip: _key(made_by, clip, job.inputs) for clip, job in jobs.items()}
     shards = _Shards(stage, data)
+    with shards.lock():
+        worked_on, seconds = _bring_up_to_date(shards, stage, _importable(work), jobs, keys, workers, scheduler)
+        shutil.rmtree(shards.work)
+    rows = read_done(stage, data)
+    if worked_on:
+        frames = sum(row.get("frames") or 0 for row in rows if row["clip"] in worked_on)
+        rate = f", {frames / seconds:.0f} frames/s" if frames else ""
+        print(f"{stage}: {len(worked_on)} clips in {seconds:.1f} s{rate}")
+    rejected = [(row["clip"], ClipRejected(row["reason"], row["detail"])) for row in rows if row["reason"]]
+    write_rejected(data / stage, stage, rejected, len(jobs), max_rejected)
+    return rows
+
+
+def _bring_up_to_date(
+    shards: "_Shards",
+    stage: str,
+    work: Callable[[Any], Made],
+    jobs: dict[str, Job],
+    keys: dict[str, str],
+    workers: int | str,
+    scheduler: str | None,
+) -> tuple[set[str], float]:
+    """Do what `process` says; returns the clips that were worked on, and the seconds that it took."""
     done = shards.recover()
     changed = [clip for clip in in_shards(jobs) if done.get(clip, {}).get("key") != keys[clip]]
     stale = {shard_of(clip) for clip in {*changed, *(done.keys() - jobs.keys())}}
@@ -79,32 +106,19 @@ def process(
     for clip in in_shards(jobs):
         members[shard_of(clip)][clip] = keys[clip]
 
-    try:
-        for shard in sorted(stale - waiting.keys()):
-            shards.write(shard, members[shard])
-        tasks = [(jobs[clip].argument, str(shards.made(keys[clip]).absolute())) for clip in missing]
-        of_task = {path: clip for (_, path), clip in zip(tasks, missing, strict=True)}
-        started = time.perf_counter()
-        for (_, path), problem in each(partial(_make, work), tasks, stage, workers, scheduler):
-            clip = of_task[path]
-            if problem is not None:  # its worker died, so that nobody wrote down what became of it
-                _write_made(Path(path), problem, 0.0)
-            waiting[shard_of(clip)] -= 1
-            if not waiting[shard_of(clip)]:
-                shards.write(shard_of(clip), members[shard_of(clip)])
-        elapsed = time.perf_counter() - started
-    except OSError as error:
-        raise _out_of_space(error, shards.work) or error from None
-    rows = [row for _, row in sorted(shards.read_done().items())]
-    if missing:
-        frames = sum(row.get("frames") or 0 for row in rows if row["clip"] in set(missing))
-        print(
-            f"{stage}: {len(missing)} clips in {elapsed:.1f} s" + (f", {frames / elapsed:.0f} frames/s" * bool(frames))
-        )
-    rejected = {row["clip"]: ClipRejected(row["reason"], row["detail"]) for row in rows if row["reason"]}
-    write_rejected(data / stage, stage, rejected, len(jobs), max_rejected)
-    shutil.rmtree(shards.work, ignore_errors=True)
-    return rows
+    for shard in sorted(stale - waiting.keys()):
+        shards.write(shard, members[shard])
+    tasks = [(jobs[clip].argument, str(shards.made(keys[clip]).absolute())) for clip in missing]
+    of_task = {path: clip for (_, path), clip in zip(tasks, missing, strict=True)}
+    started = time.perf_counter()
+    for (_, path), problem in each(partial(_make, work), tasks, stage, workers, scheduler):
+        clip = of_task[path]
+        if problem is not None:  # its worker died, so that nobody wrote down what became of it
+            _write_made(Path(path), problem, 0.0)
+        waiting[shard_of(clip)] -= 1
+        if not waiting[shard_of(clip)]:
+            shards.write(shard_of(clip), members[shard_of(clip)])
+    return set(missing), time.perf_counter() - started
 
 
 def fingerprint(stage: str) -> str:
@@ -137,13 +151,24 @@ def _key(made_by: str, clip: str, inputs: tuple) -> str:
     return hashlib.sha256(json.dumps([made_by, clip, inputs]).encode()).hexdigest()[:32]
 
 
-def _out_of_space(error: OSError, place: Path) -> UserError | None:
-    if error.errno not in OUT_OF_SPACE:
+def checksum(path: Path | str | None) -> str | None:
+    """Of a file, or of all files of a folder; None where there is none: for the `inputs` of jobs that read a model."""
+    if path is None or not Path(path).exists():
         return None
-    return UserError(f"{place}: {OUT_OF_SPACE[error.errno]}; make room and run again: what is done is kept")
+    files = [Path(path)] if Path(path).is_file() else sorted(f for f in Path(path).rglob("*") if f.is_file())
+    return hashlib.sha256("".join(map(_checksum, files)).encode()).hexdigest()
 
 
 # What a worker does.
+
+
+def _importable(work: Callable[[Any], Made]) -> Callable[[Any], Made]:
+    """The stage's function under its module's own name: as `__main__`, workers on other machines cannot import it."""
+    function = getattr(work, "func", work)
+    if function.__module__ != "__main__":
+        return work
+    module = importlib.import_module(sys.modules["__main__"].__spec__.name)
+    return partial(getattr(module, function.__name__), *work.args, **work.keywords)
 
 
 def _make(work: Callable[[Any], Made], task: tuple[Any, str]) -> None:
@@ -201,6 +226,16 @@ class _Shards:
     def __init__(self, stage: str, data: Path):
         self.out, self.done, self.work = data / stage, data / "done" / stage, data / ".work" / stage
 
+    def lock(self) -> IO[str]:
+        """Keep other processes from the stage, until the file returned is closed or this process ends."""
+        self.work.parent.mkdir(parents=True, exist_ok=True)
+        file = (self.work.parent / f"{self.work.name}.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.out} is being made by another process; wait for it, or end it") from None
+        return file
+
     def made(self, key: str) -> Path:
         return self.work / f"{key}.npz"
 
@@ -213,7 +248,7 @@ class _Shards:
             note = self.done / f"shard-{number:02d}.json"
             if note.exists() and any(_checksum(self.out / f) != c for f, c in _read_json(note)["files"].items()):
                 note.unlink()
-        noted = self.read_done()
+        noted = {clip: row for clip, row in self.read_done().items() if row["reason"] not in TRIED_AGAIN}
         # Files that no note speaks of (of a version before, or of notes that were lost) must not be read with the others.
         known = {file for note in self.done.glob("shard-*.json") for file in _read_json(note)["files"]}
         for path in self.out.rglob("shard-*"):
@@ -236,16 +271,18 @@ class _Shards:
         before = _read_json(note) if note.exists() else {"files": {}, "clips": {}}
         rows, made = {}, {}
         for clip, key in keys.items():
-            if before["clips"].get(clip, {}).get("key") == key:
+            if before["clips"].get(clip, {}).get("key") == key and not self.made(key).exists():
                 rows[clip] = before["clips"][clip]
             else:
                 made[clip] = self.made(key)
                 with zipfile.ZipFile(made[clip]) as file:
                     rows[clip] = {"key": key} | json.loads(file.read("row.json"))
         usable = [clip for clip, row in rows.items() if row["reason"] is None]
-        for kind in _kinds(made, "arrays", before["files"], ".npz") if usable else ():
+        # Kinds that only the files of before have are gone, unless a clip of before is still among them.
+        files = before["files"] if any(clip not in made for clip in usable) else {}
+        for kind in _kinds(made, "arrays", files, ".npz") if usable else ():
             write_shard(new / kind, shard, _arrays(self.out / kind, kind, usable, made))
-        for kind in _kinds(made, "tables", before["files"], ".parquet") if usable else ():
+        for kind in _kinds(made, "tables", files, ".parquet") if usable else ():
             write_table_shard(new / kind, shard, _tables(self.out / kind, kind, usable, made))
         files = {path.relative_to(new).as_posix(): _checksum(path) for path in sorted(new.rglob("shard-*"))}
         (new / "note.json").write_text(json.dumps({"files": files, "clips": rows}, indent=0))

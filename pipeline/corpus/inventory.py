@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.corpus.layouts import Clip, read_corpus
 from pipeline.corpus.splits import split_of
+from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected
 from pipeline.video import probe
 
@@ -16,28 +17,37 @@ HEADER = ["fps", "width", "height", "duration_s", "sample_rate"]
 COLUMNS = ["clip", *DESCRIPTION, "split", "video", "audio", *HEADER, "checksum"]
 
 
-def list_clips(layout: str, root: Path, held_out_sentences: int) -> tuple[pd.DataFrame, dict[str, ClipRejected]]:
-    """Read a corpus's clips and their headers.
+def list_clips(
+    layout: str, root: Path, held_out_sentences: int, workers: int | str = "auto", scheduler: str | None = None
+) -> tuple[pd.DataFrame, list[tuple[str, ClipRejected]]]:
+    """Read a corpus's clips and their headers, each in a process that it may bring down.
 
     Returns the table (columns: COLUMNS; `audio` is the file to take sound from, `checksum` the MD5 of the files' bytes) and
-    the clips that cannot be used. Raises UserError where the corpus is missing or empty.
+    the clips that cannot be used, by id, or by file where the id is taken. Raises UserError where the corpus is missing or
+    empty.
     """
+    clips = read_corpus(layout, root)
+    described = {place: row for (place, _), row in each(_describe, list(enumerate(clips)), "clips", workers, scheduler)}
     rows: dict[str, dict] = {}
     rejected: dict[str, ClipRejected] = {}
-    for clip in read_corpus(layout, root):
-        try:
-            if clip.id in rows:
-                raise ClipRejected("duplicate_id", f"{clip.video} has the id of {rows[clip.id]['video']}")
-            _check_names(clip)
-            rows[clip.id] = _row(clip) | {"split": split_of(clip, layout, held_out_sentences)}
-        except ClipRejected as problem:
-            rejected[clip.id if clip.id not in rows else str(clip.video)] = problem
-    return pd.DataFrame(rows.values(), columns=COLUMNS), rejected
+    for place, clip in enumerate(clips):
+        row = described[place]
+        if not isinstance(row, ClipRejected) and clip.id in rows:
+            row = ClipRejected("duplicate_id", f"{clip.video} has the id of {rows[clip.id]['video']}")
+        if isinstance(row, ClipRejected):
+            # A table row each: a file that is listed twice is told apart by its place in the list.
+            names = (clip.id, str(clip.video), f"{clip.video} ({place})")
+            rejected[next(name for name in names if name not in rows and name not in rejected)] = row
+        else:
+            rows[clip.id] = row | {"split": split_of(clip, layout, held_out_sentences)}
+    return pd.DataFrame(rows.values(), columns=COLUMNS), list(rejected.items())
 
 
-def _row(clip: Clip) -> dict:
+def _describe(item: tuple[int, Clip]) -> dict:
+    _, clip = item
     if clip.problem:
         raise clip.problem
+    _check_names(clip)
     stream = probe(clip.video)
     if stream.sample_rate is None and clip.audio is None:
         raise ClipRejected("no_audio", f"{clip.video} has no audio stream")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pipeline.errors import ClipRejected, UserError
 
-VIDEO_SUFFIXES = {".flv", ".mp4", ".mpg", ".mpeg", ".avi", ".mov", ".mkv", ".webm", ".mts"}
+VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
+VIDEO_SUFFIXES |= {".3gp", ".mts", ".ts", ".vob"}
 SPLITS = ("train", "validation", "test_sentences", "test")
 EMOTIONS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 
@@ -67,7 +68,12 @@ def read_corpus(layout: str, root: Path) -> list[Clip]:
     """All clips of a corpus, in the order of their ids. Raises UserError where the folder is missing or holds no clip."""
     if not root.is_dir():
         raise UserError(f"corpus.root: the folder {root} does not exist; set it in params.yaml")
-    clips = sorted(LAYOUTS[layout](root), key=lambda clip: clip.id)
+    try:
+        clips = sorted(LAYOUTS[layout](root), key=lambda clip: clip.id)
+    except PermissionError as error:
+        raise UserError(f"corpus.root: {error.filename} may not be read; change its permissions") from error
+    except csv.Error as error:
+        raise UserError(f"{root / 'clips.csv'} is not a table of comma-separated values: {error}") from error
     if not clips:
         raise UserError(
             f"corpus.root: no clip in {root} in the layout {layout!r}; see pipeline/corpus/layouts.py for its form"
@@ -175,6 +181,13 @@ def folder(root: Path) -> Iterator[Clip]:
             yield _folder_clip(root, f"{table}, line {number}", {key: value for key, value in row.items() if value})
 
 
+def _lies_in(root: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a NUL
+        return False
+
+
 def _folder_clip(root: Path, place: str, row: dict[str, str]) -> Clip:
     name = row.get("video", "")
     clip_id = row.get("id") or _id(str(Path(name).with_suffix("")) if Path(name).name else "")
@@ -182,8 +195,8 @@ def _folder_clip(root: Path, place: str, row: dict[str, str]) -> Clip:
     problem = None
     if "video" not in paths:
         problem = ClipRejected("bad_row", f"{place}: no video is named")
-    elif not all(path.resolve().is_relative_to(root.resolve()) for path in paths.values()):
-        problem = ClipRejected("bad_row", f"{place}: a path leaves the corpus folder")
+    elif not all(_lies_in(root, path) for path in paths.values()):
+        problem = ClipRejected("bad_row", f"{place}: a path leaves the corpus folder, or leads nowhere")
     elif not re.fullmatch(r"[\w][\w.-]*", clip_id):
         problem = ClipRejected(
             "bad_name", f"{place}: the id {clip_id!r} may hold letters, digits, dot, dash, underscore"

@@ -126,16 +126,17 @@ def read_landmarks(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_rejected(
-    folder: Path, stage: str, rejected: dict[str, ClipRejected], n_clips: int, max_rejected: float
+    folder: Path, stage: str, rejected: list[tuple[str, ClipRejected]], n_clips: int, max_rejected: float
 ) -> None:
     """Write `rejected.parquet` (clip, stage, reason, detail) and judge whether the stage can go on.
 
     Raises UserError where no clip is left, or where more than `max_rejected` of `n_clips` were rejected.
     """
-    rows = [(_text(clip), stage, problem.reason, _text(problem.detail)) for clip, problem in sorted(rejected.items())]
+    rejected = sorted(rejected, key=lambda row: row[0])
+    rows = [(_text(clip), stage, problem.reason, _text(problem.detail)) for clip, problem in rejected]
     columns = {name: pd.Series(values, dtype=str) for name, values in zip(REJECTED, _transposed(rows), strict=True)}
     write_table(pd.DataFrame(columns), Path(folder) / "rejected.parquet")
-    reasons = Counter(problem.reason for problem in rejected.values())
+    reasons = Counter(problem.reason for _, problem in rejected)
     summary = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
     print(
         f"{stage}: {n_clips - len(rejected)}/{n_clips} clips"

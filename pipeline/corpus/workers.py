@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 import cv2
@@ -38,9 +38,9 @@ def each(
 ) -> Iterator[tuple[Item, Any]]:
     """Yield (item, work(item)) as they come; where the work raised ClipRejected, the exception takes the result's place.
 
-    scheduler: address of a Dask cluster, whose workers run in the project's root on the same files; or None for `workers`
-    processes here. A worker that dies is replaced; an item whose worker dies even when it works on nothing else is
-    rejected as `crashed`.
+    scheduler: address of a Dask cluster, whose workers run in the project's root on the same files, and are restarted first;
+    or None for `workers` processes here. A worker that dies is replaced; an item whose worker dies even when it works on
+    nothing else is rejected as `crashed`.
     """
     items = list(items)
     attempt = partial(_attempt, work)
@@ -92,7 +92,17 @@ def _alone(attempt: Callable, item: Item) -> Any:
 
 def _pool(n_workers: int) -> ProcessPoolExecutor:
     # A fresh interpreter per worker: forking one that holds threads (BLAS, Arrow) can hang.
-    return ProcessPoolExecutor(n_workers, get_context("spawn"))
+    return ProcessPoolExecutor(n_workers, get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _cluster(attempt: Callable, items: list[Item], address: str) -> Iterator[tuple[Item, Any]]:
@@ -107,6 +117,15 @@ def _cluster(attempt: Callable, items: list[Item], address: str) -> Iterator[tup
             "start one with `dask scheduler`, or set it to null"
         ) from None
     with client:
+        try:
+            client.wait_for_workers(1, timeout="30s")
+        except TimeoutError:
+            raise UserError(
+                f"params.yaml: compute.scheduler: no worker joins {address}; start some in the project's folder with "
+                f"`PYTHONPATH=. dask worker {address} --nthreads 1`"
+            ) from None
+        # Workers of an earlier run hold that run's code and files.
+        client.restart()
         waiting, running = deque(items), {}
 
         def submit() -> Future:

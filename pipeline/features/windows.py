@@ -2,7 +2,7 @@
 
 The rule for every feature on the video's clock: it has exactly one row per video frame, whatever the audio's length. A row is
 taken about the middle of its frame; what lies before the audio's start or after its end is silence, in the feature's own terms
-(log-mel −1, MFCC 0, character scores: the backend's own of silence), and audio beyond the last frame's window is not used.
+(log-mel −1, MFCC 0, character scores: the backend's own of silence). Audio beyond the video's end is cut off.
 """
 
 import numpy as np
@@ -10,6 +10,16 @@ import numpy as np
 MFCC_HOP_MS = 10
 MFCC_SIZE = 12
 MFCC_COLUMNS = 28  # of a window: 280 ms (Chen S. 2021, §4.1; ATVGnet, §4)
+
+
+def to_int16(waveform: np.ndarray) -> np.ndarray:
+    """A waveform in −1…1 as it is stored: int16, full scale 32767."""
+    return np.rint(waveform * 32767).clip(-32768, 32767).astype(np.int16)
+
+
+def from_int16(samples: np.ndarray) -> np.ndarray:
+    """A stored waveform: float32 in −1…1."""
+    return samples.astype(np.float32) / 32767
 
 
 def window_samples(sample_rate: int, window_ms: float) -> tuple[int, int]:

@@ -36,8 +36,9 @@ def contact_sheet(rows: dict[str, np.ndarray], step: int, max_columns: int = 14,
         strip = np.concatenate([np.full((size, 150, 3), 255, np.uint8), *images], axis=1)
         cv2.putText(strip, name, (6, size // 2 + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
         strips.append(strip)
-    width = min(strip.shape[1] for strip in strips)
-    return np.concatenate([strip[:, :width] for strip in strips])
+    width = max(strip.shape[1] for strip in strips)
+    padded = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips]
+    return np.concatenate(padded)
 
 
 def save_image(path: Path, image: np.ndarray) -> None:

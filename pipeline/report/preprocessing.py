@@ -27,7 +27,11 @@ SAME_LENGTH_S = 0.2
 
 def done_tables(data: Path) -> dict[str, pd.DataFrame]:
     """What became of each clip in each stage: a row per clip with its figures."""
-    return {stage: pd.DataFrame(read_done(stage, data)).set_index("clip") for stage in STAGES}
+    tables = {stage: pd.DataFrame(read_done(stage, data)).set_index("clip") for stage in STAGES}
+    for table in tables.values():  # a figure that no clip has is a column of None
+        figures = table.columns.difference(["key", "reason", "detail"])
+        table[figures] = table[figures].apply(pd.to_numeric)
+    return tables
 
 
 def rejected_clips(data: Path) -> pd.DataFrame:
@@ -45,7 +49,8 @@ def summarise_preprocessing(data: Path, fps: float, action_units_backend: str) -
     reasons = (rejected["stage"] + "." + rejected["reason"]).value_counts().sort_index()
     faces, aligned, audio = done["landmarks"], done["alignment"], done["audio_features"]
     units = done["action_units"]
-    both = clips.set_index("clip")["duration_s"].to_frame().join(audio["seconds_of_audio"])
+    # As decoded: the lengths that containers state are often those of the longer of the two.
+    gap = (audio["frames"] / fps - audio["seconds_of_audio"]).abs()
     characters = json.loads((data / "character_features" / "about.json").read_text())
     seen = units["frames"].sum() - units["frames_missing"].sum()
     return _rounded(
@@ -72,9 +77,7 @@ def summarise_preprocessing(data: Path, fps: float, action_units_backend: str) -
                 "hours": audio["seconds_of_audio"].sum() / 3600,
                 "voiced_share": audio["voiced_share"].mean(),
                 "clipped_clips": int((audio["clipped_share"] > 0.001).sum()),
-                "longer_or_shorter_than_video": int(
-                    ((both["duration_s"] - both["seconds_of_audio"]).abs() > SAME_LENGTH_S).sum()
-                ),
+                "longer_or_shorter_than_video": int((gap > SAME_LENGTH_S).sum()),
             },
             "character_features": {
                 key: characters[key] for key in ("backend", "character_error_rate") if key in characters

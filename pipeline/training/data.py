@@ -23,7 +23,9 @@ class ClipStore:
         self.mel = Shards(data / "audio_features" / "mel")
         self.columns_per_frame, self.context_frames = columns_per_frame, context_frames
         clips = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")
-        self.clips = clips[[clip in self.crops and clip in self.mel for clip in clips.index]]
+        self.clips = clips[
+            [all(clip in kept for kept in (self.crops, self.heatmaps, self.mel)) for clip in clips.index]
+        ]
 
     def ids(self, *splits: str) -> list[str]:
         """Clips of the splits, in the order of their ids."""

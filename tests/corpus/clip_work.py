@@ -23,6 +23,8 @@ def make(argument: tuple[int, str | None, str]) -> Made:
         raise ValueError("never seen before")
     if fate == "full":
         raise OSError(28, "No space left on device")
+    if fate == "fewer":
+        return Made({"crops": np.full((2, 3), seed)})
     if fate == "slow":
         time.sleep(0.02)
     rng = np.random.default_rng(seed)

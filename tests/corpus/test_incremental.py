@@ -1,6 +1,5 @@
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pipeline.corpus import incremental
 from pipeline.corpus.incremental import fingerprint, read_done
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
-from pipeline.errors import UserError
+from pipeline.errors import UserError, one_line_errors
 from tests.corpus.clip_work import content, make, run
 
 SEEDS = {f"clip{k}": k for k in range(40)}
@@ -110,11 +109,29 @@ def test_a_clip_that_kills_its_worker_costs_itself(tmp_path):
     assert set(done) == set(SEEDS.values()) and len(done) <= len(SEEDS) + 4
 
 
-def test_a_full_disk_is_one_line_and_what_is_done_is_kept(tmp_path):
-    with pytest.raises(UserError, match="the disk is full; make room and run again"):
-        run(tmp_path, SEEDS, {"clip30": "full"})
+def test_a_full_disk_ends_the_run_and_what_is_done_is_kept(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="error: the disk is full; make room and run again"):
+        one_line_errors(lambda: run(tmp_path, SEEDS, {"clip30": "full"}))()
     assert 30 in run(tmp_path, SEEDS)
     assert run(tmp_path, SEEDS) == []
+
+
+def test_what_may_have_been_the_machines_fault_is_tried_again(tmp_path, clean):
+    run(tmp_path, SEEDS, {"clip7": "reject", "clip21": "break", "clip22": "die"})
+    assert run(tmp_path, SEEDS, {"clip7": "reject"}) == [21, 22]
+    assert content(tmp_path) == clean
+
+
+def test_a_kind_that_is_no_longer_made_is_gone(tmp_path):
+    run(tmp_path, SEEDS, made_by="older code")
+    assert run(tmp_path, SEEDS, dict.fromkeys(SEEDS, "fewer")) == sorted(SEEDS.values())
+    assert {path.parts[0] for path in map(Path, content(tmp_path))} == {"crops", "rejected.parquet"}
+
+
+def test_two_runs_at_once_are_refused(tmp_path):
+    run(tmp_path, SEEDS)
+    with incremental._Shards("stage", tmp_path / "data").lock(), pytest.raises(UserError, match="another process"):
+        run(tmp_path, SEEDS)
 
 
 def test_too_many_rejected_end_the_stage(tmp_path):
@@ -138,15 +155,14 @@ def test_killed_at_any_moment_and_started_again_ends_the_same(tmp_path):
     rng, done = random.Random(0), []
     log = folder / "log"
     for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(folder)], cwd=root, start_new_session=True, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], cwd=root, stderr=subprocess.DEVNULL)
         # Once work has begun, some moment within it.
         while not log.exists() and process.poll() is None:
             time.sleep(0.01)
         time.sleep(rng.uniform(0.02, 0.25))
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
+        time.sleep(0.5)  # for the workers, which end when they see that their parent has
         done += map(int, log.read_text().split())
         log.unlink()
     done += run(folder, SEEDS)

@@ -20,7 +20,7 @@ def test_landmarks_come_back_per_clip(tmp_path):
 
 
 def test_rejections_are_rows_and_too_many_stop_the_stage(tmp_path, capsys):
-    rejected = {"x": ClipRejected("no_face", "x.mp4: none"), "y": ClipRejected("no_audio", "y.mp4: silent film")}
+    rejected = [("x", ClipRejected("no_face", "x.mp4: none")), ("y", ClipRejected("no_audio", "y.mp4: silent film"))]
     write_rejected(tmp_path, "landmarks", rejected, n_clips=10, max_rejected=0.2)
     table = pd.read_parquet(tmp_path / "rejected.parquet")
     assert table.to_dict("list") == {
