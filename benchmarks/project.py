@@ -50,7 +50,7 @@ def add_clips(folder: Path, clips: list[Path]) -> None:
             rows.writerow(["video", "split"])
         for k, clip in enumerate(clips, start=n_before):
             name = f"clip{k:05d}{clip.suffix}"
-            (folder / "corpus" / name).symlink_to(clip.resolve())
+            shutil.copy(clip, folder / "corpus" / name)
             rows.writerow([name, "train" if k % 5 else "test_sentences"])
 
 

@@ -42,12 +42,13 @@ def speech(tmp_path):
 
 @pytest.fixture
 def make_clip(portrait):
-    """Write a clip of a slowly moving portrait, with sound unless told otherwise."""
+    """Write a clip of a slowly moving portrait, with sound (its own, the array given, or none)."""
 
     def write(path, n_frames=30, sound=True, picture=None):
         image = portrait if picture is None else picture
         frames = [np.roll(image, k % 3, axis=1) for k in range(n_frames)]
-        audio = 0.1 * np.sin(np.arange(round(n_frames / 25 * 22_050)) * 0.1) if sound else None
+        audio = 0.1 * np.sin(np.arange(round(n_frames / 25 * 22_050)) * 0.1) if sound is True else sound
+        audio = None if audio is False else audio
         path.parent.mkdir(parents=True, exist_ok=True)
         write_video(path, frames, 25, audio)
         return path

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.corpus.shards import Shards
+
 ROOT = Path(__file__).parents[1]
 PREPROCESSING = (
     *("clips", "landmarks", "alignment", "heatmaps", "action_units", "audio_features", "character_features"),
@@ -83,6 +85,10 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip)
     for name in usable:
         make_clip(corpus / name)
     make_clip(corpus / "one_frame.mp4", n_frames=1)
+    sounds = {"silence": np.zeros(26_460), "clipped": np.sign(np.sin(np.arange(26_460) * 0.1))}
+    sounds |= {"short_sound": sounds["clipped"][:4_000], "long_sound": np.tile(sounds["clipped"] / 4, 3)}
+    for name, sound in sounds.items():
+        make_clip(corpus / f"{name}.mkv", sound=sound)
     make_clip(corpus / "good1.mkv")
     make_clip(corpus / "no_face.mp4", picture=np.full((200, 200, 3), 90, np.uint8))
     make_clip(corpus / "no_sound.mp4", sound=False)
@@ -117,8 +123,14 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip)
     }
     aligned = pd.read_parquet(project / "data/alignment/landmarks")
     odd = {"it_s__odd__", "line_break", "_rf__d", "a_b"}
-    assert set(aligned["clip"]) == {"good0", "good1", "good2", "long", "one_frame", *odd}
+    assert set(aligned["clip"]) == {"good0", "good1", "good2", "long", "one_frame", *odd, *sounds}
+    frames = aligned.groupby("clip").size()
+    for rows in ("audio_features/prosody", "action_units/units"):
+        assert frames.equals(pd.read_parquet(project / "data" / rows).groupby("clip").size())
+    windows = Shards(project / "data/character_features/windows")
+    assert {clip: len(windows[clip]) for clip in windows} == dict(frames)
     summary = json.loads((project / "metrics/preprocessing.json").read_text())
+    assert summary["audio"]["longer_or_shorter_than_video"] == 2 and summary["audio"]["clipped_clips"] >= 1
     assert summary["rejected"] == 8 and summary["rejections"]["landmarks.no_face"] == 1
     page = (project / "data/preprocessing/index.html").read_text()
     assert "duplicate_id" in page and "data:image/png;base64," in page
