@@ -34,7 +34,7 @@ SIZE, SIGMA, FPS, RATE = 64, 1.0, 25, 22_050
 
 def image_per_frame(corpus: Path, template: np.ndarray, out: Path) -> None:
     """The alternative, a clip after the other."""
-    for video in sorted(corpus.glob("clip*")):
+    for video in sorted(corpus.glob("clip0*")):
         folder = out / video.stem
         for name in ("frames", "crops", "heatmaps"):
             (folder / name).mkdir(parents=True)
