@@ -10,6 +10,7 @@ A shard is written as soon as its last clip is done, from the clips that it held
 moment a killed run has lost at most the clips that its workers were at.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import importlib
@@ -98,7 +99,8 @@ def _bring_up_to_date(
 ) -> tuple[set[str], float]:
     """Do what `process` says; returns the clips that were worked on, and the seconds that it took."""
     done = shards.recover()
-    changed = [clip for clip in in_shards(jobs) if done.get(clip, {}).get("key") != keys[clip]]
+    is_done = {clip for clip, row in done.items() if row["key"] == keys.get(clip) and row["reason"] not in TRIED_AGAIN}
+    changed = [clip for clip in in_shards(jobs) if clip not in is_done]
     stale = {shard_of(clip) for clip in {*changed, *(done.keys() - jobs.keys())}}
     missing = [clip for clip in changed if not shards.made(keys[clip]).exists()]
     waiting = Counter(map(shard_of, missing))
@@ -248,13 +250,12 @@ class _Shards:
             note = self.done / f"shard-{number:02d}.json"
             if note.exists() and any(_checksum(self.out / f) != c for f, c in _read_json(note)["files"].items()):
                 note.unlink()
-        noted = {clip: row for clip, row in self.read_done().items() if row["reason"] not in TRIED_AGAIN}
         # Files that no note speaks of (of a version before, or of notes that were lost) must not be read with the others.
         known = {file for note in self.done.glob("shard-*.json") for file in _read_json(note)["files"]}
         for path in self.out.rglob("shard-*"):
             if str(path.relative_to(self.out)) not in known:
                 path.unlink()
-        return noted
+        return self.read_done()
 
     def read_done(self) -> dict[str, dict]:
         rows = {}
@@ -319,10 +320,16 @@ def _kinds(made: dict[str, Path], folder: str, files: dict[str, str], suffix: st
 
 def _arrays(folder: Path, kind: str, clips: list[str], made: dict[str, Path]) -> Iterator[tuple[str, IO[bytes]]]:
     """(clip, open NPY file) of one kind of array."""
-    for clip in clips:
-        path, name = (made[clip], f"arrays/{kind}") if clip in made else (folder / f"{shard_of(clip)}.npz", clip)
-        with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as member:
-            yield clip, member
+    with contextlib.ExitStack() as stack:
+        of_before = [clip for clip in clips if clip not in made]
+        old = stack.enter_context(zipfile.ZipFile(folder / f"{shard_of(of_before[0])}.npz")) if of_before else None
+        for clip in clips:
+            if clip in made:
+                with zipfile.ZipFile(made[clip]) as file, file.open(f"arrays/{kind}.npy") as member:
+                    yield clip, member
+            else:
+                with old.open(f"{clip}.npy") as member:
+                    yield clip, member
 
 
 def _tables(folder: Path, kind: str, clips: list[str], made: dict[str, Path]) -> Iterator[tuple[str, pa.Table, int]]:

@@ -120,6 +120,9 @@ def test_what_may_have_been_the_machines_fault_is_tried_again(tmp_path, clean):
     run(tmp_path, SEEDS, {"clip7": "reject", "clip21": "break", "clip22": "die"})
     assert run(tmp_path, SEEDS, {"clip7": "reject"}) == [21, 22]
     assert content(tmp_path) == clean
+    run(tmp_path, SEEDS | {"odd": 99}, {"clip7": "reject", "odd": "break"})
+    run(tmp_path, SEEDS, {"clip7": "reject"})
+    assert content(tmp_path) == clean, "a clip that failed and was taken out has left nothing"
 
 
 def test_a_kind_that_is_no_longer_made_is_gone(tmp_path):
