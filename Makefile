@@ -17,7 +17,7 @@ repro: .venv/.complete
 	dvc repro
 
 test: .venv/.complete
-	python -m pytest
+	python -m pytest -n auto --dist loadfile
 
 lint: .venv/.complete
 	ruff check .

@@ -24,7 +24,7 @@ def run(checkout, *command):
     """Run a command in the checkout with this interpreter's environment; fail with its output if it fails."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "2",
+        "OMP_NUM_THREADS": "1",
         "GIT_CONFIG_GLOBAL": str(checkout.parent / "gitconfig"),
     }
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
