@@ -56,6 +56,14 @@ def test_a_missing_corpus(project):
         assert_one_line(run(project, command), "corpus.root", "corpus", "does not exist")
 
 
+def test_a_name_that_is_not_text(project):
+    """DVC would stop at it, without a word on which file it was."""
+    (project / "corpus").mkdir()
+    (project / "corpus/clips.csv").write_text("video\n")
+    Path(os.fsdecode(bytes(project / "corpus") + b"/\xff.mp4")).touch()
+    assert_one_line(run(project, "pipeline.parameters"), "corpus.root", "\\udcff.mp4", "not named in UTF-8")
+
+
 def test_an_unknown_layout(project):
     replace(project, "layout: folder", "layout: lrs9")
     assert_one_line(run(project, "stages.clips"), "params.yaml", "corpus.layout", "'crema_d', 'grid'", "got 'lrs9'")

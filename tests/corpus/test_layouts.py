@@ -1,5 +1,9 @@
+import os
+from pathlib import Path
+
 import pytest
 
+from pipeline.corpus.inventory import list_clips
 from pipeline.corpus.layouts import CREMA_D_SENTENCES, read_corpus
 from pipeline.corpus.splits import split_of
 from pipeline.errors import UserError
@@ -111,3 +115,22 @@ def test_grid_sentences_are_held_out_by_the_crc_of_their_names(tmp_path):
     for clip in read_corpus("grid", tmp_path):
         expected = crc32(clip.sentence.encode("ascii")) % 5 == 0
         assert (split_of(clip, "grid", 5) == "test_sentences") == expected
+
+
+def test_every_file_that_cannot_be_used_is_a_row(tmp_path):
+    """Two of one id, both broken; one listed twice; a name that is not text."""
+    touch(tmp_path, "s1/bbaf2n.mpg", "s1/video/bbaf2n.mpg", "s1/bbaf2n.mkv")
+    Path(os.fsdecode(bytes(tmp_path) + b"/s1/\xff.mpg")).touch()
+    clips, rejected = list_clips("grid", tmp_path, held_out_sentences=5, workers=1)
+    assert len(clips) == 0 and len(rejected) == len(dict(rejected)) == 4
+    assert sorted(problem.reason for _, problem in rejected) == ["bad_name", *["empty_file"] * 3]
+    folder = tmp_path / "folder"
+    touch(folder, "a.mp4")
+    (folder / "clips.csv").write_text("video\na.mp4\na.mp4\na.mp4\n")
+    assert len(list_clips("folder", folder, 0, workers=1)[1]) == 3
+
+
+def test_links_in_a_circle_and_names_that_no_file_can_have(tmp_path):
+    (tmp_path / "circle.mp4").symlink_to(tmp_path / "circle.mp4")
+    (tmp_path / "clips.csv").write_text('video\ncircle.mp4\n"a\0b.mp4"\n')
+    assert [clip.problem.reason for clip in read_corpus("folder", tmp_path)] == ["bad_row", "bad_row"]
