@@ -19,7 +19,6 @@ from pipeline.features.characters.phones import phone_scores
 from pipeline.features.characters.steps import STEPS, Scores, step_windows
 from pipeline.features.characters.wav2vec2 import load_wav2vec2, wav2vec2_scores
 from pipeline.features.windows import from_int16
-from pipeline.training.ctc import error_rate, load_ctc, save_ctc, train_ctc
 
 WAVEFORMS, PROSODY = Path("data/audio_features/waveform"), Path("data/audio_features/prosody")
 OUT = Path("data/character_features")
@@ -33,6 +32,8 @@ def scorer(backend: str, model: str | None) -> Callable[[np.ndarray, int], Score
     if backend == "phones":
         return phone_scores
     if backend == "ctc":
+        from pipeline.training.ctc import load_ctc  # loads torch: two seconds that the other backends save
+
         return partial(ctc_scores, network=load_ctc(Path(model)))
     return partial(wav2vec2_scores, network=load_wav2vec2(Path(model)))
 
@@ -57,6 +58,8 @@ def trained_on(clips: pd.DataFrame, sample_rate: int, options: dict, seed: int) 
     made_from = [fingerprint("character_features"), heard]
     path = OUT / f"ctc-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.pt"
     if not path.exists():
+        from pipeline.training.ctc import save_ctc, train_ctc
+
         save_ctc(path, train_ctc(examples_of(train, sample_rate), **options, seed=seed))
     return str(path)
 
@@ -90,6 +93,8 @@ def main() -> None:
     process("character_features", work, jobs, p.corpus.max_rejected, **dict(p.compute))
     about = {"backend": silent.name, "symbols": silent.symbols, "steps": STEPS}
     if backend == "ctc":
+        from pipeline.training.ctc import error_rate, load_ctc
+
         held_out = clips[clips["split"] == "test_sentences"]
         errors = error_rate(load_ctc(Path(model)), examples_of(held_out, rate))
         about["character_error_rate"] = None if np.isnan(errors) else errors

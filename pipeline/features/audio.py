@@ -6,6 +6,7 @@ slot may be part silence. An empty waveform gives no columns; `pipeline.features
 
 import librosa
 import numpy as np
+import soxr
 from scipy.fft import dct
 
 from pipeline.features.windows import MFCC_HOP_MS, MFCC_SIZE, window_samples
@@ -17,11 +18,16 @@ SPEECH_RATE = 16_000
 
 
 def resample(waveform: np.ndarray, sample_rate: int, new_rate: int) -> np.ndarray:
-    """A waveform at another rate, by soxr (high quality): float32, ceil(samples · new_rate / sample_rate) long."""
+    """A waveform at another rate, by soxr (high quality): float32, ceil(samples · new_rate / sample_rate) long.
+
+    What librosa.resample does, without its two seconds of compilers (numba) to load.
+    """
     waveform = np.asarray(waveform, np.float32)
     if not len(waveform) or sample_rate == new_rate:
         return waveform
-    return librosa.resample(waveform, orig_sr=sample_rate, target_sr=new_rate)
+    resampled = soxr.resample(waveform, sample_rate, new_rate, quality="HQ")
+    n_samples = -(-len(waveform) * new_rate // sample_rate)
+    return np.pad(resampled, (0, max(0, n_samples - len(resampled))))[:n_samples]
 
 
 def log_mel(waveform: np.ndarray, sample_rate: int, mel_bands: int, window_ms: float) -> np.ndarray:
