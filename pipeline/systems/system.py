@@ -1,0 +1,55 @@
+"""What all systems have in common: one interface, of which synthesis and the command line know nothing more."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+# Frames that are generated at a time; recurrent states go on from one piece to the next, so that there is no seam, and speech
+# of any length takes the memory of one piece.
+PIECE = 50
+
+
+@dataclass(frozen=True)
+class Driving:
+    """What drives a clip of `n_frames`; of the optional ones, those that the system needs."""
+
+    n_frames: int
+    photo_landmarks: np.ndarray  # (68, 2), of the photo's face in crop pixels
+    mel: np.ndarray | None = None  # log-mel speech (columns, bands)
+    mfcc: np.ndarray | None = None  # (columns of 10 ms, 12)
+    characters: np.ndarray | None = None  # scores of characters or phones (n_frames, 16, symbols)
+    landmarks: np.ndarray | None = None  # (n_frames, 68, 2), of this face, in crop pixels
+
+
+class Drawn(NamedTuple):
+    """A frame; and, of systems that compose it, what is drawn anew and where: image = change · colour + (1 − change) · photo."""
+
+    image: np.ndarray  # uint8 (S, S, 3)
+    colour: np.ndarray | None = None  # uint8 (S, S, 3)
+    change: np.ndarray | None = None  # uint8 (S, S), 255 = drawn anew
+
+
+@dataclass(frozen=True)
+class System:
+    """A trained system.
+
+    needs: the names of Driving's fields that drive it. preprocessing: how its training's input was made, and so its own has to
+    be: fps, transform, template, and what its features need. frames: (photo uint8 (S, S, 3), driving, seed) → frames, one by
+    one, in constant memory; equal seeds give equal frames. landmarks: of systems that predict them, (driving, seed) → those that
+    they draw from, (n_frames, 68, 2) in crop pixels.
+    """
+
+    name: str
+    needs: frozenset[str]
+    image_size: int
+    preprocessing: dict
+    frames: Callable[[np.ndarray, Driving, int], Iterator[Drawn]]
+    landmarks: Callable[[Driving, int], np.ndarray] | None = None
+
+
+def pieces(n_frames: int) -> Iterator[slice]:
+    """Spans of at most PIECE frames that cover n_frames, in order."""
+    for start in range(0, n_frames, PIECE):
+        yield slice(start, min(start + PIECE, n_frames))
