@@ -41,7 +41,9 @@ def step_by_step(network: VGNet, photo: Tensor, photo_landmarks: Tensor, landmar
     hidden, images = None, []
     for face in landmarks.split(1, dim=1):
         state = network.start(photo, photo_landmarks)
-        frames, state = network(photo, photo_landmarks, face, state if hidden is None else state._replace(hidden=hidden))
+        frames, state = network(
+            photo, photo_landmarks, face, state if hidden is None else state._replace(hidden=hidden)
+        )
         hidden = state.hidden
         images.append(frames.image)
     return torch.cat(images, dim=1)

@@ -29,7 +29,7 @@ class Settings:
 
     image_size: int  # pixels, a multiple of 32 (paper: 128)
     width: float  # factor on the number of filters and units (paper: 1)
-    boost: tuple[float, ...]  # ω of Eq. 4, a factor for each principal component (published: 1, 2.2, 2.4, 2.6, 2.8, 3)
+    boost: tuple[float, ...] = ()  # AT-net only: ω of Eq. 4, for each component (published: 1, 2.2, 2.4, 2.6, 2.8, 3)
 
     def filters(self, *numbers: int) -> list[int]:
         """The published numbers of filters, scaled by the width."""
@@ -100,8 +100,9 @@ class Motion(NamedTuple):
 class ATNet(nn.Module):
     """Audio transformation network, Ψ: MFCC windows → landmarks on the mean face (Eqs. 3, 4).
 
-    It holds the basis of its landmarks as buffers, in eye distances: M `mean` (136,), U^T `basis` (k, 136), and the mean neutral
-    face (68, 2), against which landmarks become displacements that can be put on another face.
+    It holds what it has to know of faces as buffers, in eye distances of the mean neutral face: M `mean` (136,), U^T `basis`
+    (k, 136), `mean_neutral` (68, 2), against which landmarks become displacements that can be put on another face, and what
+    `canonical.close_mouth` needs to find the neutral face of a photo.
     """
 
     def __init__(self, s: Settings):
@@ -129,6 +130,8 @@ class ATNet(nn.Module):
         self.register_buffer("mean", torch.zeros(FACE))
         self.register_buffer("basis", torch.zeros(k, FACE))
         self.register_buffer("mean_neutral", torch.zeros(68, 2))
+        self.register_buffer("opening_motion", torch.zeros(68, 2))
+        self.register_buffer("neutral_opening", torch.zeros(()))
         self.register_buffer("boost", torch.tensor(s.boost), persistent=False)
         initialise(self, s.width)
 
@@ -254,9 +257,7 @@ class VGNet(nn.Module):
         )
         self.fuse = convolution(2 * d, b)
         self.gru = ConvGRU(b, d)
-        self.decoder = nn.Sequential(
-            *(Residual(d) for _ in range(9)), *upconvolution(d, c), *upconvolution(c, b)
-        )
+        self.decoder = nn.Sequential(*(Residual(d) for _ in range(9)), *upconvolution(d, c), *upconvolution(c, b))
         self.last = nn.Sequential(*upconvolution(b, a), *upconvolution(a, e))
         self.heads = nn.Conv2d(e, 4, 7, padding=3)  # colour and change at once
         initialise(self, s.width)
@@ -345,7 +346,7 @@ def dynamic_pixel_loss(real: Tensor, fake: Tensor, change: Tensor, base: float =
 
 
 def lip_mask(device: torch.device | None = None) -> Tensor:
-    """M_p of Eq. 9, "can penalize more on lip regions": as published, 100 at the height of the mouth's points, else 1. (68, 2)"""
+    """M_p of Eq. 9, (68, 2), which weighs the lips: as published, 100 for the mouth's points up and down, else 1."""
     mask = torch.ones(68, 2, device=device)
     mask[MOUTH, 1] = 100
     return mask

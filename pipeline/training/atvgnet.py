@@ -23,9 +23,10 @@ from pipeline.models.atvgnet import (
     VGNet,
     for_inference,
 )
-from pipeline.parameters import Parameters
+from pipeline.parameters import AtNet, Parameters, VgNet
 from pipeline.training.checkpoints import load_checkpoint, not_of_this_system
 from pipeline.training.data import ClipStore, excerpt, images_to_tensor, training_key
+from pipeline.training.faces import face_statistics
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
 
@@ -33,8 +34,10 @@ from pipeline.training.machine import fabric_for
 CODE = (
     *(f"features/{name}.py" for name in ("alignment", "canonical", "landmarks", "pca", "windows")),
     *(f"models/{name}.py" for name in ("atvgnet", "gan")),
-    "training/atvgnet.py",
+    *(f"training/{name}.py" for name in ("atvgnet", "faces")),
 )
+# What AT-net knows of faces: its buffers.
+FACES = ("mean", "basis", "mean_neutral", "opening_motion", "neutral_opening")
 # Neighbouring frames are alike: every so many are enough to find the principal components.
 PCA_STEP = 4
 
@@ -42,21 +45,14 @@ PCA_STEP = 4
 def train_audio_to_landmark(p: Parameters, data: Path, losses: Path) -> None:
     """Train AT-net on the training split; leaves checkpoints in data/audio_to_landmark/atvgnet."""
     schedule = p.atvgnet.audio_to_landmark
-    if len(p.atvgnet.boost) != p.atvgnet.components:
-        raise UserError(
-            f"params.yaml: atvgnet.boost must hold a factor for each of {p.atvgnet.components} components "
-            f"(got {len(p.atvgnet.boost)})"
-        )
     store = ClipStore(data, "landmarks", "neutral", "mfcc")
-    faces = MeanFace(store, p.alignment.image_size, p.atvgnet.components)
+    faces = MeanFace(store, p.alignment.image_size, len(schedule.boost))
     batches = SpeechBatches(store, faces, p.corpus.fps, schedule.excerpt_frames, schedule.batch, p.seed)
-    settings = _settings(p)
     torch.manual_seed(p.seed)
-    generator = ATNet(settings)
-    for name in ("mean", "basis", "mean_neutral"):
+    generator = ATNet(Settings(p.alignment.image_size, p.atvgnet.width, tuple(schedule.boost)))
+    for name in FACES:
         getattr(generator, name).copy_(torch.from_numpy(getattr(faces, name)))
-    system = AudioToLandmark(generator)
-    _train(system, batches, schedule, store, settings, p, data / "audio_to_landmark" / "atvgnet", losses)
+    _train(AudioToLandmark(generator), batches, schedule, store, p, data / "audio_to_landmark" / "atvgnet", losses)
 
 
 def train_landmark_to_texture(p: Parameters, data: Path, losses: Path) -> None:
@@ -69,29 +65,23 @@ def train_landmark_to_texture(p: Parameters, data: Path, losses: Path) -> None:
         )
     store = ClipStore(data, "crops", "landmarks")
     batches = TextureBatches(store, schedule.excerpt_frames, schedule.batch, p.seed)
-    settings = _settings(p)
     torch.manual_seed(p.seed)
-    system = LandmarkToTexture(settings, weights, schedule.dynamic)
-    _train(system, batches, schedule, store, settings, p, data / "landmark_to_texture" / "atvgnet", losses)
-
-
-def _settings(p: Parameters) -> Settings:
-    return Settings(p.alignment.image_size, p.atvgnet.width, tuple(p.atvgnet.boost))
+    system = LandmarkToTexture(Settings(p.alignment.image_size, p.atvgnet.width), weights, schedule.dynamic)
+    _train(system, batches, schedule, store, p, data / "landmark_to_texture" / "atvgnet", losses)
 
 
 def _train(
     system: AudioToLandmark | LandmarkToTexture,
     batches: "SpeechBatches | TextureBatches",
-    schedule,
+    schedule: AtNet | VgNet,
     store: ClipStore,
-    settings: Settings,
     p: Parameters,
     out: Path,
     losses: Path,
 ) -> None:
     description = {
         "system": "atvgnet",
-        "settings": asdict(settings),
+        "settings": asdict(system.generator.settings),
         "preprocessing": {
             "fps": p.corpus.fps,
             "transform": p.alignment.transform,
@@ -113,16 +103,16 @@ def _train(
 
 
 class MeanFace:
-    """The training split's mean neutral face, the motion of clips on it, and its principal components, in eye distances."""
+    """The mean neutral face, the motion of clips on it, and its principal components: what AT-net holds as buffers, in eye
+    distances, the origin at the crop's centre."""
 
     def __init__(self, store: ClipStore, image_size: int, components: int):
         self.store = store
-        clips = store.clips.loc[store.train]
-        persons = [
-            np.mean([store.neutral[clip] for clip in of_one.index], axis=0) for _, of_one in clips.groupby("subject")
-        ]
-        neutral = np.mean(persons, axis=0)
-        self.mean_neutral = ((neutral - image_size / 2) / inter_ocular_distance(neutral)).astype(np.float32)
+        faces = face_statistics(store)
+        unit = inter_ocular_distance(faces["mean_neutral"])
+        self.mean_neutral = ((faces["mean_neutral"] - image_size / 2) / unit).astype(np.float32)
+        self.opening_motion = (faces["opening_motion"] / unit).astype(np.float32)
+        self.neutral_opening = np.array(faces["neutral_opening"], np.float32)
         samples = np.concatenate([self.landmarks(clip)[::PCA_STEP] for clip in store.train])
         self.mean, self.basis, _ = fit_pca(samples, components)
 
@@ -232,8 +222,7 @@ def load_audio_to_landmark(folder: Path) -> tuple[ATNet, dict]:
 
     Raises UserError where the file is missing or is not such a checkpoint.
     """
-    network, description = _load(ATNet, folder)
-    return network, description
+    return _load(ATNet, folder)
 
 
 def load_landmark_to_texture(folder: Path) -> tuple[VGNet, dict]:
