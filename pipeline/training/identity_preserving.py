@@ -26,8 +26,8 @@ from pipeline.models.identity_preserving import (
     pixel_mask,
 )
 from pipeline.parameters import Parameters
-from pipeline.training.checkpoints import load_checkpoint, not_of_this_system, training_key
-from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor
+from pipeline.training.checkpoints import load_checkpoint, not_of_this_system
+from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor, training_key
 from pipeline.training.faces import face_statistics
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
