@@ -19,13 +19,17 @@ from tqdm import tqdm
 
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.alignment import TRANSFORMS, align_landmarks, apply_similarity, crop_face
-from pipeline.features.audio import log_mel
+from pipeline.features.audio import log_mel, mfcc, resample
+from pipeline.features.characters.steps import step_windows
 from pipeline.features.detection import detect_face, predict_landmarks
-from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.tracking import detect_video
-from pipeline.synthesis import Driving, generate, write_clip
-from pipeline.training.end_to_end import INPUTS, load
+from pipeline.synthesis import write_clip
+from pipeline.systems.registry import SYSTEMS, load
+from pipeline.systems.system import Driving, System
+from pipeline.training.characters import recogniser
 from pipeline.video import read_audio
+
+SOUND_RATE = 22_050  # Hz, of the sound that is heard
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -62,7 +66,7 @@ def follow(photo_landmarks: np.ndarray, driver_landmarks: np.ndarray) -> np.ndar
 
 
 def talk(
-    system: str,
+    name: str,
     image: Path,
     audio: Path | None,
     driving_video: Path | None,
@@ -71,34 +75,52 @@ def talk(
     visible_mark: bool,
 ) -> None:
     """Make the video. Raises UserError in one line for input that cannot be used."""
-    trained = load(Path("data/end_to_end") / system)
-    settings, how = trained.generator.settings, trained.preprocessing
-    template, size = np.array(how["template"]), settings.image_size
+    system = load(name, Path("data"))
+    how, size = system.preprocessing, system.image_size
+    template, fps = np.array(how["template"]), how["fps"]
+    driven_by_speech = bool(system.needs - {"landmarks"})
+    if driven_by_speech and not audio and not driving_video:
+        raise UserError(f"{name} is driven by speech: give --audio")
+    if "landmarks" in system.needs and not driving_video:
+        raise UserError(f"{name} is driven by landmarks: give a --driving-video")
     photo, photo_landmarks = align_photo(read_photo(image), template, size, how["transform"], image)
-    fps, sample_rate = how["fps"], how["audio_features"]["sample_rate"]
-    waveform = _sound(audio, driving_video, sample_rate, needed=settings.speech)
-    mel, heatmaps, lengths = None, None, []
+    waveform = _sound(audio, driving_video, needed=driven_by_speech)
+    landmarks, lengths = None, []
     if waveform is not None:
-        mel = log_mel(waveform, **how["audio_features"])
-        lengths.append(max(1, round(len(waveform) / sample_rate * fps)))
-    if settings.landmarks:
-        landmarks = follow(photo_landmarks, _driver_landmarks(driving_video, fps, template, how["transform"]))
-        heatmaps = landmark_heatmaps(np.stack([photo_landmarks, *landmarks]), size, how["sigma"])
+        lengths.append(max(1, round(len(waveform) / SOUND_RATE * fps)))
+    if "landmarks" in system.needs:
+        driver = _driver_landmarks(driving_video, fps, template, how["transform"])
+        landmarks = follow(photo_landmarks, driver)
         lengths.append(len(landmarks))
     # The shorter of speech and driving video sets the length.
     n_frames = min(lengths)
-    driving = Driving(n_frames, mel, *(() if heatmaps is None else (heatmaps[1:], heatmaps[0])))
+    features = speech_features(waveform, n_frames, system)
+    driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, **features)
     if waveform is not None:
-        waveform = waveform[: round(n_frames / fps * sample_rate)]
-    frames = tqdm(generate(trained, photo, driving, seed), system, n_frames, unit="frame", disable=None)
-    write_clip(output, frames, waveform, system, fps, sample_rate, visible_mark)
-    print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {system}")
+        waveform = waveform[: round(n_frames / fps * SOUND_RATE)]
+    frames = tqdm(system.frames(photo, driving, seed), name, n_frames, unit="frame", disable=None)
+    write_clip(output, frames, waveform, name, fps, SOUND_RATE, visible_mark)
+    print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {name}")
 
 
-def _sound(audio: Path | None, driving_video: Path | None, sample_rate: int, needed: bool) -> np.ndarray | None:
+def speech_features(waveform: np.ndarray | None, n_frames: int, system: System) -> dict[str, np.ndarray]:
+    """Those features of speech that the system needs, made as its training's were: by the names of Driving's fields."""
+    how, features = system.preprocessing, {}
+    if "mel" in system.needs:
+        audio = how["audio_features"]
+        features["mel"] = log_mel(resample(waveform, SOUND_RATE, audio["sample_rate"]), **audio)
+    if "mfcc" in system.needs:
+        features["mfcc"] = mfcc(waveform, SOUND_RATE)
+    if "characters" in system.needs:
+        scores = recogniser(**how["characters"])(waveform, SOUND_RATE)
+        features["characters"] = step_windows(scores, n_frames, how["fps"])
+    return features
+
+
+def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> np.ndarray | None:
     """The speech to hear, from --audio or else the driving video; None where that is silent film and nobody needs it."""
     try:
-        return read_audio(audio or driving_video, sample_rate)
+        return read_audio(audio or driving_video, SOUND_RATE)
     except ClipRejected as problem:
         if problem.reason == "no_audio" and not audio and not needed:
             return None
@@ -118,7 +140,7 @@ def _driver_landmarks(video: Path, fps: float, template: np.ndarray, transform: 
 def main() -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m pipeline.generate", description=__doc__, formatter_class=raw)
-    parser.add_argument("--system", required=True, choices=INPUTS, help="which trained system draws")
+    parser.add_argument("--system", required=True, choices=SYSTEMS, help="which trained system draws")
     parser.add_argument("--image", required=True, type=Path, help="a photo with one frontal face")
     parser.add_argument("--audio", type=Path, help="speech in any format that FFmpeg reads")
     parser.add_argument("--driving-video", type=Path, help="landmark systems: whose facial motion to follow")
@@ -128,15 +150,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the noise vector (default: %(default)s)")
     parser.add_argument("--no-mark", action="store_true", help='leave out the visible "synthetic" in the corner')
     args = parser.parse_args()
-    needs = INPUTS[args.system]
-    if needs["landmarks"] and not args.driving_video:
-        sys.exit(f"error: {args.system} is driven by landmarks: give a --driving-video")
-    if not needs["landmarks"] and not args.audio:
-        sys.exit(f"error: {args.system} is driven by speech: give --audio")
     if args.output.suffix.lower() not in (".mp4", ".mkv"):
         sys.exit(f"error: --output: {args.output} must end in .mp4 or .mkv")
-    video = args.driving_video if needs["landmarks"] else None
-    talk(args.system, args.image, args.audio, video, args.output, args.seed, not args.no_mark)
+    talk(args.system, args.image, args.audio, args.driving_video, args.output, args.seed, not args.no_mark)
 
 
 if __name__ == "__main__":

@@ -1,69 +1,21 @@
-"""Generate talking faces: one interface for every trained system and for the references.
-
-`generate` takes a photo's crop and what drives it, and gives frames; synthesis of the test clips and the command line know
-nothing else of a system.
-"""
+"""Generate the test clips by every trained system, and the references; write clips for people to look at."""
 
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from pipeline.corpus.shards import Shards, in_shards, write_shards
-from pipeline.features.windows import columns_per_frame, from_int16, mel_windows
-from pipeline.models.kesim_erzin import Clip
-from pipeline.training.data import ClipStore, heatmaps_to_tensor, images_to_tensor, noise_vector, tensor_to_images
-from pipeline.training.end_to_end import Trained
+from pipeline.corpus.shards import in_shards, write_shards
+from pipeline.features.windows import from_int16
+from pipeline.systems.system import Driving, System
+from pipeline.training.data import ClipStore
 from pipeline.video import write_video
 
 TEST_SPLITS = ("test_sentences", "test")
-# Frames that are generated at a time; the recurrent state goes on from one piece to the next, so that there is no seam.
-PIECE = 50
-
-
-@dataclass(frozen=True)
-class Driving:
-    """What drives a clip of `n_frames`: log-mel speech (columns, bands), heatmaps uint8 (T, S, S), or both."""
-
-    n_frames: int
-    mel: np.ndarray | None = None
-    heatmaps: np.ndarray | None = None
-    photo_heatmap: np.ndarray | None = None  # (S, S), of the photo's own landmarks
-
-
-@torch.inference_mode()
-def generate(trained: Trained, photo: np.ndarray, driving: Driving, seed: int) -> Iterator[np.ndarray]:
-    """Frames of the person in `photo` speaking, one by one: uint8 (S, S, 3) each, in constant memory.
-
-    photo: aligned crop, uint8 (S, S, 3). seed: of the noise vector; equal seeds give equal frames.
-    """
-    settings, how = trained.generator.settings, trained.preprocessing
-    windows = None
-    if settings.speech:
-        columns = columns_per_frame(
-            how["audio_features"]["sample_rate"], how["audio_features"]["window_ms"], how["fps"]
-        )
-        windows = mel_windows(driving.mel, driving.n_frames, columns, how["context_frames"])
-    reference = images_to_tensor(photo[None])[0]
-    reference_heatmap = heatmaps_to_tensor(driving.photo_heatmap[None])[0] if settings.landmarks else None
-    noise, state = noise_vector(seed), None
-    for start in range(0, driving.n_frames, PIECE):
-        span = slice(start, min(start + PIECE, driving.n_frames))
-        clip = Clip(
-            reference,
-            noise,
-            mel=torch.from_numpy(windows[span].copy()) if settings.speech else None,
-            heatmaps=heatmaps_to_tensor(driving.heatmaps[span]) if settings.landmarks else None,
-            reference_heatmap=reference_heatmap,
-        )
-        frames, state = trained.generator(clip, span.stop - span.start, state)
-        yield from tensor_to_images(frames)
 
 
 def _reencoded(crops: np.ndarray) -> np.ndarray:
@@ -86,25 +38,29 @@ REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def synthesise(system: str, trained: Trained | None, store: ClipStore, out: Path, seed: int, **video: object) -> None:
+def driving_of(clip: str, store: ClipStore, needs: Iterable[str]) -> Driving:
+    """What drives a clip of the corpus: of its features, those that are needed; the photo is its first frame."""
+    landmarks = store.landmarks.landmarks(clip)
+    features = {name: getattr(store, name)[clip] for name in needs if name != "landmarks"}
+    return Driving(len(landmarks), landmarks[0], landmarks=landmarks if "landmarks" in needs else None, **features)
+
+
+def synthesise(name: str, system: System | None, store: ClipStore, out: Path, seed: int, **video: object) -> None:
     """Generate every test clip from its first frame, its speech and its true landmarks; or make a reference of its frames.
 
     Leaves frames in shards (what is evaluated), and the same as MP4 with the clip's own sound (what people look at).
-    system: a trained system's name, or one of REFERENCES. video: further arguments of `write_clip`.
+    system: what generates, or None where `name` is one of REFERENCES. video: further arguments of `write_clip`.
     """
-    waveforms = Shards(Path("data/audio_features/waveform"))
 
     def clips() -> Iterator[tuple[str, np.ndarray]]:
-        for clip in tqdm(in_shards(store.ids(*TEST_SPLITS)), f"synthesis of {system}", unit="clip", disable=None):
+        for clip in tqdm(in_shards(store.ids(*TEST_SPLITS)), f"synthesis of {name}", unit="clip", disable=None):
             crops = store.crops[clip]
-            if system in REFERENCES:
-                frames = REFERENCES[system](crops)
+            if system is None:
+                frames = REFERENCES[name](crops)
             else:
-                heatmaps = store.heatmaps[clip]
-                driving = Driving(len(crops), store.mel[clip], heatmaps, heatmaps[0])
                 clip_seed = crc32(f"{seed}/{clip}".encode())
-                frames = np.stack(list(generate(trained, crops[0], driving, clip_seed)))
-            write_clip(out / "videos" / f"{clip}.mp4", frames, from_int16(waveforms[clip]), system, **video)
+                frames = np.stack(list(system.frames(crops[0], driving_of(clip, store, system.needs), clip_seed)))
+            write_clip(out / "videos" / f"{clip}.mp4", frames, from_int16(store.waveform[clip]), name, **video)
             yield clip, frames
 
     write_shards(out / "frames", clips())

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from pipeline.corpus.incremental import Job, Made, checksum, fingerprint, proces
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
 from pipeline.errors import one_line_errors
-from pipeline.features.characters.ctc import ctc_features, ctc_scores
-from pipeline.features.characters.phones import phone_scores
-from pipeline.features.characters.steps import STEPS, Scores, step_windows
-from pipeline.features.characters.wav2vec2 import load_wav2vec2, wav2vec2_scores
+from pipeline.features.characters.ctc import ctc_features
+from pipeline.features.characters.steps import STEPS, step_windows
 from pipeline.features.windows import from_int16
+from pipeline.training.characters import recogniser
 
 WAVEFORMS, PROSODY = Path("data/audio_features/waveform"), Path("data/audio_features/prosody")
 OUT = Path("data/character_features")
@@ -27,24 +25,13 @@ SILENT_S = 1.0
 shards = cache(Shards)
 
 
-@cache
-def scorer(backend: str, model: str | None) -> Callable[[np.ndarray, int], Scores]:
-    if backend == "phones":
-        return phone_scores
-    if backend == "ctc":
-        from pipeline.training.ctc import load_ctc  # loads torch: two seconds that the other backends save
-
-        return partial(ctc_scores, network=load_ctc(Path(model)))
-    return partial(wav2vec2_scores, network=load_wav2vec2(Path(model)))
-
-
 def speech_of(clip: str) -> np.ndarray:
     return from_int16(shards(WAVEFORMS)[clip])
 
 
 def score(item: tuple[str, int], backend: str, model: str | None, sample_rate: int, fps: float) -> Made:
     clip, n_frames = item
-    windows = step_windows(scorer(backend, model)(speech_of(clip), sample_rate), n_frames, fps)
+    windows = step_windows(recogniser(backend, model)(speech_of(clip), sample_rate), n_frames, fps)
     return Made({"windows": windows}, figures={"frames": n_frames})
 
 
@@ -83,7 +70,7 @@ def main() -> None:
         if str(old) != model:
             old.unlink()
     # Whatever is wrong with the model ends the stage here, and not clip by clip.
-    silent = scorer(backend, model)(np.zeros(round(SILENT_S * rate), np.float32), rate)
+    silent = recogniser(backend, model)(np.zeros(round(SILENT_S * rate), np.float32), rate)
     work = partial(score, backend=backend, model=model, sample_rate=rate, fps=p.corpus.fps)
     prosody, of_model = Tables(PROSODY), checksum(model)
     jobs = {
@@ -91,7 +78,7 @@ def main() -> None:
         for clip in clips.index
     }
     process("character_features", work, jobs, p.corpus.max_rejected, **dict(p.compute))
-    about = {"backend": silent.name, "symbols": silent.symbols, "steps": STEPS}
+    about = {"backend": backend, "model": model, "symbols": silent.symbols, "steps": STEPS}
     if backend == "ctc":
         from pipeline.training.ctc import error_rate, load_ctc
 

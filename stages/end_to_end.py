@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline import parameters
 from pipeline.errors import one_line_errors
-from pipeline.training.end_to_end import INPUTS, train
+from pipeline.training.kesim_erzin import INPUTS, train
 
 
 @one_line_errors

@@ -5,26 +5,26 @@ from pathlib import Path
 
 from pipeline import parameters
 from pipeline.errors import one_line_errors
-from pipeline.features.windows import columns_per_frame
 from pipeline.synthesis import REFERENCES, synthesise
+from pipeline.systems.registry import SYSTEMS, load
 from pipeline.training.data import ClipStore
-from pipeline.training.end_to_end import INPUTS, load
+
+DATA = Path("data")
 
 
 @one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", choices=[*REFERENCES, *INPUTS])
-    system = parser.parse_args().system
+    parser.add_argument("system", choices=[*REFERENCES, *SYSTEMS])
+    name = parser.parse_args().system
     p = parameters.load()
-    columns = columns_per_frame(p.audio_features.sample_rate, p.audio_features.window_ms, p.corpus.fps)
-    store = ClipStore(Path("data"), columns, p.kesim_erzin.context_frames)
-    trained = load(Path("data/end_to_end") / system) if system in INPUTS else None
+    # The same for every system, so that all are measured on the same clips.
+    store = ClipStore(DATA, "crops", "landmarks", "heatmaps", "waveform", "mel", "mfcc", "characters")
     synthesise(
-        system,
-        trained,
+        name,
+        load(name, DATA) if name in SYSTEMS else None,
         store,
-        Path("data/synthesis") / system,
+        DATA / "synthesis" / name,
         p.seed,
         fps=p.corpus.fps,
         sample_rate=p.audio_features.sample_rate,

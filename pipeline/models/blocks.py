@@ -41,3 +41,8 @@ def repeat(x: Tensor, n: int) -> Tensor:
 def concatenate(*maps: Tensor | None) -> Tensor:
     """Channel-wise concatenation of those maps (N, C, H, W) that a system has."""
     return torch.cat([x for x in maps if x is not None], dim=1)
+
+
+def lower_half_error(truth: Tensor, fake: Tensor) -> Tensor:
+    """Mean absolute error of the lower half, where speech shows, of frames (T, 3, S, S) in −1 … 1: a number from 0 to 2."""
+    return (fake - truth)[:, :, truth.shape[2] // 2 :].abs().mean()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.blocks import Down, Up, concatenate, repeat
+from pipeline.models.blocks import Down, Up, concatenate, lower_half_error, repeat
 from pipeline.models.gan import discriminator_bce, feature_matching, generator_bce
 
 NOISE_SIZE = 128
@@ -43,6 +43,10 @@ class Clip(NamedTuple):
     mel: Tensor | None = None  # (T, columns, bands)
     heatmaps: Tensor | None = None  # (T, 1, S, S)
     reference_heatmap: Tensor | None = None  # (1, S, S)
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.frames)
 
     def conditions(self, n: int) -> Tensor:
         """What the image encoder and the frame discriminator are given of the reference: (n, 3 or 4, S, S)."""
@@ -202,6 +206,10 @@ class KesimErzin(nn.Module):
         self.frame_discriminator = FrameDiscriminator(s)
         self.sequence_discriminator = SequenceDiscriminator(s)
 
+    def generate(self, clip: Clip) -> Tensor:
+        """The clip's frames anew: (T, 3, S, S) in −1 … 1."""
+        return self.generator(clip, clip.n_frames)[0]
+
     def discriminator_terms(self, clip: Clip, fake: Tensor) -> dict[str, Tensor]:
         """Binary cross entropy of either discriminator; `fake` (T, 3, S, S) is detached by the caller."""
         terms = {}
@@ -225,6 +233,10 @@ class KesimErzin(nn.Module):
         if self.weights["sequence"]:
             terms["sequence"] = generator_bce(self.sequence_discriminator(fake, clip.mel))
         return terms
+
+    def validation_error(self, clip: Clip, fake: Tensor) -> Tensor:
+        """See `lower_half_error`."""
+        return lower_half_error(clip.frames, fake)
 
     def _judge_frames(self, clip: Clip, real: Tensor, fake: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """The frame discriminator's view of a random half of the frames, real and generated (§3.5)."""

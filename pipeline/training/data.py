@@ -1,6 +1,8 @@
 """Clips for training and synthesis, read from the memory-mapped shards."""
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,52 +11,84 @@ import torch
 from torch import Tensor
 
 from pipeline.corpus.shards import Shards
+from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError
-from pipeline.features.windows import mel_windows
-from pipeline.models.kesim_erzin import NOISE_SIZE, Clip
+
+# What every training's result depends on, beside its paper's own modules.
+SHARED_CODE = ("models/blocks.py", *(f"training/{name}.py" for name in ("checkpoints", "data", "loop", "machine")))
+
+# What the stages before training leave of each clip: where, and how it is read.
+SOURCES = {
+    "crops": ("alignment/crops", Shards),
+    "neutral": ("alignment/neutral", Shards),
+    "landmarks": ("alignment/landmarks", Tables),
+    "heatmaps": ("heatmaps/images", Shards),
+    "action_units": ("action_units/units", Tables),
+    "waveform": ("audio_features/waveform", Shards),
+    "waveform_8000": ("audio_features/waveform_8000", Shards),
+    "mel": ("audio_features/mel", Shards),
+    "mfcc": ("audio_features/mfcc", Shards),
+    "characters": ("character_features/windows", Shards),
+}
 
 
 class ClipStore:
-    """What the stages before training left of each clip: crops, heatmaps, mel; those that every stage kept."""
+    """The named sources (keys of SOURCES) as attributes, clip → array; and the table of those clips that each of them holds."""
 
-    def __init__(self, data: Path, columns_per_frame: float, context_frames: int):
-        self.crops = Shards(data / "alignment" / "crops")
-        self.heatmaps = Shards(data / "heatmaps" / "images")
-        self.mel = Shards(data / "audio_features" / "mel")
-        self.columns_per_frame, self.context_frames = columns_per_frame, context_frames
+    crops: Shards
+    neutral: Shards
+    landmarks: Tables
+    heatmaps: Shards
+    action_units: Tables
+    waveform: Shards
+    waveform_8000: Shards
+    mel: Shards
+    mfcc: Shards
+    characters: Shards
+
+    def __init__(self, data: Path, *sources: str):
+        self.data, self.sources = data, sources
+        for source in sources:
+            folder, kind = SOURCES[source]
+            setattr(self, source, kind(data / folder))
         clips = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")
-        self.clips = clips[
-            [all(clip in kept for kept in (self.crops, self.heatmaps, self.mel)) for clip in clips.index]
-        ]
+        self.clips = clips[[all(clip in getattr(self, source) for source in sources) for clip in clips.index]]
 
     def ids(self, *splits: str) -> list[str]:
         """Clips of the splits, in the order of their ids."""
         return sorted(self.clips.index[self.clips["split"].isin(splits)])
 
-    def clip(
-        self,
-        clip_id: str,
-        noise: Tensor,
-        speech: bool,
-        landmarks: bool,
-        span: slice = slice(None),
-        mirror: bool = False,
-    ) -> Clip:
-        """A clip, or the frames of `span`, as the networks take it. The reference is the clip's first frame in any case."""
-        crops, heatmaps = self.crops[clip_id], self.heatmaps[clip_id]
-        flip = -1 if mirror else 1
-        mel = None
-        if speech:
-            windows = mel_windows(self.mel[clip_id], len(crops), self.columns_per_frame, self.context_frames)
-            mel = torch.from_numpy(windows[span].copy())
-        return Clip(
-            reference=images_to_tensor(crops[:1, :, ::flip])[0],
-            noise=noise,
-            frames=images_to_tensor(crops[span, :, ::flip]),
-            mel=mel,
-            heatmaps=heatmaps_to_tensor(heatmaps[span, :, ::flip]) if landmarks else None,
-            reference_heatmap=heatmaps_to_tensor(heatmaps[:1, :, ::flip])[0] if landmarks else None,
-        )
+    @property
+    def train(self) -> list[str]:
+        """The training clips. Raises UserError where none is left."""
+        clips = self.ids("train")
+        if not clips:
+            raise UserError("no clip is left to train on; data/*/rejected.parquet says why")
+        return clips
+
+    @property
+    def validation(self) -> list[str]:
+        """The validation clips; a corpus too small to spare any is validated on the first of those that it trains on."""
+        return self.ids("validation") or self.train[:4]
+
+    def files(self) -> list[Path]:
+        """All files that the sources consist of, and the table of clips."""
+        folders = [self.data / SOURCES[source][0] for source in self.sources]
+        shards = [path for folder in folders for path in folder.glob("shard-*")]
+        return [self.data / "clips" / "clips.parquet", *shards]
+
+
+def training_key(description: dict, store: ClipStore, modules: Iterable[str]) -> str:
+    """A fingerprint of all that a training depends on: what `description` says, shards, and the code of networks and training.
+
+    modules: the paper's own, such as `models/atvgnet.py`.
+    """
+    fingerprint = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    package = Path(__file__).parents[1]
+    for path in sorted([*(package / module for module in (*SHARED_CODE, *modules)), *store.files()]):
+        with path.open("rb") as file:
+            fingerprint.update(hashlib.file_digest(file, "sha256").digest())
+    return fingerprint.hexdigest()
 
 
 def images_to_tensor(images: np.ndarray) -> Tensor:
@@ -72,37 +106,8 @@ def tensor_to_images(frames: Tensor) -> np.ndarray:
     return ((frames.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def noise_vector(*seed: int) -> Tensor:
-    """The noise of one video (Kesim & Erzin §3.3): standard normal, the same for the same seed whatever was drawn before."""
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal(NOISE_SIZE, np.float32))
-
-
-class TrainingClips:
-    """One excerpt of every training clip an epoch, in random order, half of the clips mirrored (Kesim & Erzin §4.1).
-
-    What an epoch draws depends on the seed and its number only, so that a resumed run sees what an unbroken one does.
-    """
-
-    def __init__(self, store: ClipStore, speech: bool, landmarks: bool, excerpt_frames: int | None, seed: int):
-        self.store, self.inputs = store, {"speech": speech, "landmarks": landmarks}
-        self.excerpt_frames, self.seed = excerpt_frames, seed
-        self.train = store.ids("train")
-        # A corpus too small to spare clips for validation is validated on the first of those it trains on.
-        self.validation = store.ids("validation") or self.train[:4]
-        if not self.train:
-            raise UserError("no clip is left to train on; data/*/rejected.parquet says why")
-
-    def epoch(self, number: int) -> Iterator[Clip]:
-        rng = np.random.default_rng([self.seed, number])
-        for clip in rng.permutation(self.train):
-            n_frames = len(self.store.crops[clip])
-            excerpt = min(self.excerpt_frames or n_frames, n_frames)
-            start = int(rng.integers(n_frames - excerpt + 1))
-            noise = torch.from_numpy(rng.standard_normal(NOISE_SIZE, np.float32))
-            span, mirror = slice(start, start + excerpt), bool(rng.integers(2))
-            yield self.store.clip(clip, noise, **self.inputs, span=span, mirror=mirror)
-
-    def validation_clips(self) -> Iterator[Clip]:
-        """Whole clips, never mirrored, with the same noise every time."""
-        for k, clip in enumerate(self.validation):
-            yield self.store.clip(clip, noise_vector(self.seed, k), **self.inputs)
+def excerpt(n_frames: int, length: int | None, rng: np.random.Generator) -> slice:
+    """`length` consecutive frames of a clip, or all where it is no longer or length is None; where they begin is drawn."""
+    length = min(length or n_frames, n_frames)
+    start = int(rng.integers(n_frames - length + 1))
+    return slice(start, start + length)

@@ -1,4 +1,4 @@
-"""The training loop of the end-to-end GANs: epochs over clips, checkpoints, resuming, losses for `dvc plots`."""
+"""The training loop of all systems: epochs over batches, checkpoints, resuming, losses for `dvc plots`."""
 
 import os
 import time
@@ -6,25 +6,59 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 from tqdm import tqdm
 
-from pipeline.models.kesim_erzin import Clip, KesimErzin
-from pipeline.parameters import KesimErzin as Schedule
 from pipeline.training.checkpoints import save
-from pipeline.training.data import TrainingClips
+
+# What a generator makes: frames, or a named tuple of them and the maps that they were composed from.
+Fake = Tensor | tuple[Tensor, ...]
+
+
+class Batch(Protocol):
+    """A NamedTuple of tensors, or None where a system has no such input."""
+
+    n_frames: int
+
+
+class Batches(Protocol):
+    """What a system is trained on: `len()` batches an epoch, which depend on the seed and the epoch's number only."""
+
+    seed: int
+
+    def __len__(self) -> int: ...
+    def epoch(self, number: int) -> Iterator[Batch]: ...
+    def validation(self) -> Iterator[Batch]: ...
+
+
+class System(Protocol):
+    """A module whose children are its networks: `generator`, and those that judge what it makes, if any.
+
+    weights: of the generator's terms; one whose weight is 0 is not computed. Terms come unweighted, by name.
+    """
+
+    generator: nn.Module
+    weights: dict[str, float]
+
+    def generate(self, batch: Batch) -> Fake: ...
+    def discriminator_terms(self, batch: Batch, fake: Fake) -> dict[str, Tensor]: ...
+    def generator_terms(self, batch: Batch, fake: Fake) -> dict[str, Tensor]: ...
+    def validation_error(self, batch: Batch, fake: Fake) -> Tensor: ...
 
 
 def fit(
     fabric: Fabric,
     memory_format: torch.memory_format,
-    system: KesimErzin,
-    clips: TrainingClips,
-    schedule: Schedule,
+    system: System,
+    optimizers: dict[str, Optimizer],
+    batches: Batches,
+    epochs: int,
     out: Path,
     losses: Path,
     description: dict,
@@ -32,43 +66,41 @@ def fit(
 ) -> None:
     """Train a system and leave in `out` last.pt (to resume from) and best.pt (least validation error), and the losses as CSV.
 
-    description: what best.pt says of the model. key: of everything that the training depends on but the number of epochs; a
-    last.pt with another key, or one that has its epochs behind it, is not resumed from.
+    optimizers: "generator", and "discriminators" where something judges. description: what best.pt says of the model. key: of
+    everything that the training depends on but the number of epochs; a last.pt with another key, or one that has its epochs
+    behind it, is not resumed from.
     """
-    trained = _Trained(fabric, memory_format, system, schedule)
+    trained = _Trained(fabric, memory_format, system, optimizers)
     state = {"epoch": 0, "best": float("inf"), "losses": []}
-    trained.restore(out / "last.pt", key, state, schedule.epochs)
-    for epoch in range(state["epoch"], schedule.epochs):
+    trained.restore(out / "last.pt", key, state, epochs)
+    for epoch in range(state["epoch"], epochs):
         # What follows depends on the seed and the epoch only: a resumed run is the same run.
-        torch.manual_seed(clips.seed * 1_000_003 + epoch)
-        started, means = time.perf_counter(), defaultdict(list)
-        n_frames = 0
-        for clip in tqdm(
-            clips.epoch(epoch), f"epoch {epoch + 1}/{schedule.epochs}", len(clips.train), unit="clip", disable=None
-        ):
-            clip = _to_device(fabric, clip)
-            fake, _ = system.generator(clip, len(clip.frames))
-            terms = system.discriminator_terms(clip, fake.detach())
+        torch.manual_seed(batches.seed * 1_000_003 + epoch)
+        started, means, n_frames = time.perf_counter(), defaultdict(list), 0
+        system.train()
+        progress = tqdm(batches.epoch(epoch), f"epoch {epoch + 1}/{epochs}", len(batches), unit="batch", disable=None)
+        for batch in progress:
+            batch = to_device(fabric, batch)
+            fake = system.generate(batch)
+            terms = system.discriminator_terms(batch, detached(fake))
             trained.update_discriminators(terms)
             for name, value in terms.items():
                 means[f"discriminator_{name}"].append(value.detach())
             with trained.frozen_discriminators():
-                terms = system.generator_terms(clip, fake)
+                terms = system.generator_terms(batch, fake)
             trained.update_generator(terms, system.weights)
             for name, value in terms.items():
                 means[f"generator_{name}"].append(value.detach())
-            n_frames += len(clip.frames)
+            n_frames += batch.n_frames
         rate = n_frames / (time.perf_counter() - started)
-        error = validation_error(fabric, system, clips)
-        row = {name: round(torch.stack(values).mean().item(), 6) for name, values in means.items()}
-        state["losses"].append({"epoch": epoch + 1} | row | {"validation_error": round(error, 6)})
+        error = validation_error(fabric, system, batches)
+        row = {name: float(f"{torch.stack(values).mean().item():.6g}") for name, values in means.items()}
+        state["losses"].append({"epoch": epoch + 1} | row | {"validation_error": float(f"{error:.6g}")})
         state["epoch"] = epoch + 1
         if error < state["best"]:
             state["best"] = error
-            save(
-                out / "best.pt",
-                {"generator": trained.generator_state(), "description": description, "epoch": epoch + 1},
-            )
+            generator = {name: value.cpu() for name, value in trained.networks["generator"].module.state_dict().items()}
+            save(out / "best.pt", {"generator": generator, "description": description, "epoch": epoch + 1})
         trained.save(out / "last.pt", key, state)
         write_losses(losses, state["losses"])
         print(
@@ -80,22 +112,17 @@ def fit(
 class _Trained:
     """The networks with their optimisers, as the launcher wraps them."""
 
-    def __init__(self, fabric: Fabric, memory_format: torch.memory_format, system: KesimErzin, schedule: Schedule):
+    def __init__(
+        self, fabric: Fabric, memory_format: torch.memory_format, system: System, optimizers: dict[str, Optimizer]
+    ):
         self.fabric = fabric
         system.to(memory_format=memory_format)
-        rates, betas = schedule.learning_rate, tuple(schedule.betas)
         self.networks = {
             name: fabric.setup_module(network, move_to_device=True) for name, network in system.named_children()
         }
         for name, network in self.networks.items():
             setattr(system, name, network)
-        generator = torch.optim.Adam(system.generator.parameters(), rates.generator, betas, fused=True)
-        judges = [*system.frame_discriminator.parameters(), *system.sequence_discriminator.parameters()]
-        discriminators = torch.optim.Adam(judges, rates.discriminator, betas, fused=True)
-        self.optimizers = {
-            "generator": fabric.setup_optimizers(generator),
-            "discriminators": fabric.setup_optimizers(discriminators),
-        }
+        self.optimizers = {name: fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}
 
     @contextmanager
     def frozen_discriminators(self) -> Iterator[None]:
@@ -120,9 +147,6 @@ class _Trained:
         self.fabric.backward(loss)
         optimizer.step()
 
-    def generator_state(self) -> dict[str, Tensor]:
-        return {name: value.cpu() for name, value in self.networks["generator"].module.state_dict().items()}
-
     def save(self, path: Path, key: str, state: dict) -> None:
         networks = {name: network.module.state_dict() for name, network in self.networks.items()}
         optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
@@ -142,19 +166,23 @@ class _Trained:
         print(f"resuming after epoch {state['epoch']}")
 
 
-def _to_device(fabric: Fabric, clip: Clip) -> Clip:
-    return Clip(*(x if x is None else fabric.to_device(x) for x in clip))
+def to_device(fabric: Fabric, batch: Batch) -> Batch:
+    return type(batch)(*(x if x is None else fabric.to_device(x) for x in batch))
+
+
+def detached(fake: Fake) -> Fake:
+    """The same without its history: what the discriminators learn from is not traced back into the generator."""
+    return fake.detach() if isinstance(fake, Tensor) else type(fake)(*(x.detach() for x in fake))
 
 
 @torch.no_grad()
-def validation_error(fabric: Fabric, system: KesimErzin, clips: TrainingClips) -> float:
-    """Mean absolute error of the lower half of generated frames, where speech shows, over the validation clips (0 … 2)."""
+def validation_error(fabric: Fabric, system: System, batches: Batches) -> float:
+    """The system's own error, mean over the validation batches."""
+    system.eval()
     errors = []
-    for clip in clips.validation_clips():
-        clip = _to_device(fabric, clip)
-        fake, _ = system.generator(clip, len(clip.frames))
-        half = clip.frames.shape[2] // 2
-        errors.append((fake - clip.frames)[:, :, half:].abs().mean())
+    for batch in batches.validation():
+        batch = to_device(fabric, batch)
+        errors.append(system.validation_error(batch, system.generate(batch)))
     return torch.stack(errors).mean().item()
 
 

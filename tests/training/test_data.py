@@ -5,19 +5,21 @@ import pytest
 import torch
 
 from pipeline.corpus.shards import write_shards
-from pipeline.training.data import (
-    ClipStore,
-    TrainingClips,
-    heatmaps_to_tensor,
-    images_to_tensor,
-    noise_vector,
-    tensor_to_images,
-)
+from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor, tensor_to_images
+from pipeline.training.kesim_erzin import TrainingClips, noise_vector
 
 
 @pytest.fixture
 def store(data):
-    return ClipStore(data, columns_per_frame=2.4231, context_frames=5)
+    return ClipStore(data, "crops", "heatmaps", "mel")
+
+
+@pytest.fixture
+def clips_of(store):
+    def make(speech=True, landmarks=True, excerpt_frames=8, seed=0):
+        return TrainingClips(store, speech, landmarks, 2.4231, 5, excerpt_frames, seed)
+
+    return make
 
 
 def test_images_survive_the_way_to_the_network_and_back():
@@ -28,28 +30,26 @@ def test_images_survive_the_way_to_the_network_and_back():
     assert heatmaps_to_tensor(np.full((2, 4, 4), 255, np.uint8)).max() == 1
 
 
-def test_an_excerpt_is_that_part_of_the_clip_and_its_reference_the_first_frame(store):
-    noise = noise_vector(0)
-    whole = store.clip("clip0", noise, speech=True, landmarks=True)
-    part = store.clip("clip0", noise, speech=True, landmarks=True, span=slice(3, 9))
+def test_an_excerpt_is_that_part_of_the_clip_and_its_reference_the_first_frame(clips_of):
+    clips, noise = clips_of(), noise_vector(0)
+    whole, part = clips.clip("clip0", noise), clips.clip("clip0", noise, span=slice(3, 9))
     for name in ("frames", "mel", "heatmaps"):
         torch.testing.assert_close(getattr(part, name), getattr(whole, name)[3:9])
     torch.testing.assert_close(part.reference, whole.frames[0])
     torch.testing.assert_close(part.reference_heatmap, whole.heatmaps[0])
 
 
-def test_mirroring_turns_pictures_and_leaves_speech(store):
-    noise = noise_vector(0)
-    straight = store.clip("clip0", noise, speech=True, landmarks=True)
-    mirrored = store.clip("clip0", noise, speech=True, landmarks=True, mirror=True)
+def test_mirroring_turns_pictures_and_leaves_speech(clips_of):
+    clips, noise = clips_of(), noise_vector(0)
+    straight, mirrored = clips.clip("clip0", noise), clips.clip("clip0", noise, mirror=True)
     for name in ("frames", "heatmaps", "reference", "reference_heatmap"):
         torch.testing.assert_close(getattr(mirrored, name), getattr(straight, name).flip(-1))
     torch.testing.assert_close(mirrored.mel, straight.mel)
 
 
-def test_an_epoch_is_every_training_clip_once_half_of_them_mirrored(store):
-    clips = TrainingClips(store, speech=True, landmarks=False, excerpt_frames=8, seed=0)
-    firsts = {clip: store.clip(clip, noise_vector(0), False, False).reference for clip in clips.train}
+def test_an_epoch_is_every_training_clip_once_half_of_them_mirrored(clips_of):
+    clips = clips_of(landmarks=False)
+    firsts = {clip: clips.clip(clip, noise_vector(0)).reference for clip in clips.train}
     mirrored, starts = [], set()
     for number in range(40):
         seen = []
@@ -61,27 +61,32 @@ def test_an_epoch_is_every_training_clip_once_half_of_them_mirrored(store):
                         seen.append(name)
                         mirrored.append(flipped)
             starts.add(float(clip.frames[0, 0, 0, 0]))
-        assert sorted(seen) == clips.train == ["clip0", "clip1", "clip2"]
+        assert len(clips) == 3 and sorted(seen) == clips.train == ["clip0", "clip1", "clip2"]
     assert 0.35 < np.mean(mirrored) < 0.65
     assert len(starts) > 10
 
 
-def test_an_epoch_depends_on_seed_and_number_only(store):
+def test_an_epoch_depends_on_seed_and_number_only(clips_of):
     def frames(seed, number):
-        clips = TrainingClips(store, speech=True, landmarks=False, excerpt_frames=8, seed=seed)
-        return torch.stack([clip.frames for clip in clips.epoch(number)])
+        return torch.stack([clip.frames for clip in clips_of(seed=seed).epoch(number)])
 
     torch.testing.assert_close(frames(0, 3), frames(0, 3))
     assert not torch.equal(frames(0, 3), frames(0, 4)) and not torch.equal(frames(0, 3), frames(1, 3))
 
 
 def test_test_clips_are_never_trained_on(store):
-    clips = TrainingClips(store, speech=True, landmarks=False, excerpt_frames=None, seed=0)
-    assert clips.train == ["clip0", "clip1", "clip2"] and clips.validation == ["clip3"]
+    assert store.train == ["clip0", "clip1", "clip2"] and store.validation == ["clip3"]
     assert store.ids("test_sentences", "test") == ["clip4", "clip5"]
 
 
 def test_a_clip_that_a_stage_rejected_is_not_used(data):
     shutil.rmtree(data / "audio_features" / "mel")
     write_shards(data / "audio_features" / "mel", [("clip0", np.zeros((30, 60), np.float32))])
-    assert ClipStore(data, 2.4231, 5).ids("train") == ["clip0"]
+    assert ClipStore(data, "crops", "heatmaps", "mel").ids("train") == ["clip0"]
+
+
+def test_an_excerpt_lies_within_its_clip_and_may_begin_anywhere():
+    rng = np.random.default_rng(0)
+    spans = [excerpt(10, 4, rng) for _ in range(200)]
+    assert {span.start for span in spans} == set(range(7)) and all(span.stop - span.start == 4 for span in spans)
+    assert excerpt(10, None, rng) == excerpt(10, 12, rng) == slice(0, 10)

@@ -1,0 +1,145 @@
+"""Train one of Kesim & Erzin's four systems from the shards, and load a trained one."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.errors import UserError
+from pipeline.features.windows import columns_per_frame, mel_windows, window_columns
+from pipeline.models.kesim_erzin import NOISE_SIZE, Clip, Generator, KesimErzin, Settings
+from pipeline.parameters import Parameters
+from pipeline.training.checkpoints import load_checkpoint, not_of_this_system
+from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor, training_key
+from pipeline.training.loop import fit
+from pipeline.training.machine import fabric_for
+
+# Table 1's rows: what drives each beside the reference image.
+INPUTS = {
+    "speech_without_fm": {"speech": True, "landmarks": False},
+    "speech": {"speech": True, "landmarks": False},
+    "landmark": {"speech": False, "landmarks": True},
+    "speech_landmark": {"speech": True, "landmarks": True},
+}
+
+# The paper's modules that a training's result depends on.
+CODE = ("features/windows.py", "models/gan.py", "models/kesim_erzin.py", "training/kesim_erzin.py")
+
+
+def train(system: str, p: Parameters, data: Path, losses: Path) -> None:
+    """Train `system` (a key of INPUTS) on the training split; leaves checkpoints in data/end_to_end/SYSTEM."""
+    weights = dict(getattr(p.end_to_end, system).weights)
+    if not any(weights.values()):
+        raise UserError(f"params.yaml: end_to_end.{system}.weights: all are 0, so that there is nothing to train for")
+    fabric, memory_format = fabric_for(p.training.device, p.training.precision)
+    columns = columns_per_frame(p.audio_features.sample_rate, p.audio_features.window_ms, p.corpus.fps)
+    schedule, inputs = p.kesim_erzin, INPUTS[system]
+    store = ClipStore(data, "crops", "heatmaps", "mel")
+    context, excerpt_frames = schedule.context_frames, schedule.excerpt_frames
+    clips = TrainingClips(store, **inputs, columns=columns, context=context, excerpt_frames=excerpt_frames, seed=p.seed)
+    settings = Settings(
+        **inputs,
+        image_size=p.alignment.image_size,
+        mel_columns=window_columns(columns, context),
+        mel_bands=p.audio_features.mel_bands,
+        width=schedule.width,
+        decision_every=schedule.decision_every,
+    )
+    description = {
+        "system": system,
+        "settings": asdict(settings),
+        "weights": weights,
+        "preprocessing": {
+            "fps": p.corpus.fps,
+            "audio_features": dict(p.audio_features),
+            "context_frames": context,
+            "sigma": p.heatmaps.sigma,
+            "transform": p.alignment.transform,
+            "template": np.load(data / "alignment" / "template.npy").tolist(),
+        },
+    }
+    torch.manual_seed(p.seed)
+    model = KesimErzin(settings, weights)
+    rates, betas = schedule.learning_rate, tuple(schedule.betas)
+    judges = [*model.frame_discriminator.parameters(), *model.sequence_discriminator.parameters()]
+    optimizers = {
+        "generator": torch.optim.Adam(model.generator.parameters(), rates.generator, betas, fused=True),
+        "discriminators": torch.optim.Adam(judges, rates.discriminator, betas, fused=True),
+    }
+    key = training_key(description | {"schedule": schedule.model_dump(exclude={"epochs"}), "seed": p.seed}, store, CODE)
+    out = data / "end_to_end" / system
+    fit(fabric, memory_format, model, optimizers, clips, schedule.epochs, out, losses, description, key)
+
+
+class TrainingClips:
+    """One excerpt of every training clip an epoch, in random order, half of the clips mirrored (Kesim & Erzin §4.1)."""
+
+    def __init__(
+        self,
+        store: ClipStore,
+        speech: bool,
+        landmarks: bool,
+        columns: float,
+        context: int,
+        excerpt_frames: int | None,
+        seed: int,
+    ):
+        self.store, self.speech, self.landmarks = store, speech, landmarks
+        self.columns, self.context = columns, context
+        self.excerpt_frames, self.seed = excerpt_frames, seed
+        self.train = store.train
+
+    def __len__(self) -> int:
+        return len(self.train)
+
+    def epoch(self, number: int) -> Iterator[Clip]:
+        rng = np.random.default_rng([self.seed, number])
+        for clip in rng.permutation(self.train):
+            span = excerpt(len(self.store.crops[clip]), self.excerpt_frames, rng)
+            noise = torch.from_numpy(rng.standard_normal(NOISE_SIZE, np.float32))
+            yield self.clip(clip, noise, span, mirror=bool(rng.integers(2)))
+
+    def validation(self) -> Iterator[Clip]:
+        """Whole clips, never mirrored, with the same noise every time."""
+        for k, clip in enumerate(self.store.validation):
+            yield self.clip(clip, noise_vector(self.seed, k))
+
+    def clip(self, clip_id: str, noise: Tensor, span: slice = slice(None), mirror: bool = False) -> Clip:
+        """A clip, or the frames of `span`, as the networks take it. The reference is the clip's first frame in any case."""
+        crops, heatmaps = self.store.crops[clip_id], self.store.heatmaps[clip_id]
+        flip = -1 if mirror else 1
+        mel = None
+        if self.speech:
+            windows = mel_windows(self.store.mel[clip_id], len(crops), self.columns, self.context)
+            mel = torch.from_numpy(windows[span].copy())
+        return Clip(
+            reference=images_to_tensor(crops[:1, :, ::flip])[0],
+            noise=noise,
+            frames=images_to_tensor(crops[span, :, ::flip]),
+            mel=mel,
+            heatmaps=heatmaps_to_tensor(heatmaps[span, :, ::flip]) if self.landmarks else None,
+            reference_heatmap=heatmaps_to_tensor(heatmaps[:1, :, ::flip])[0] if self.landmarks else None,
+        )
+
+
+def noise_vector(*seed: int) -> Tensor:
+    """The noise of one video (Kesim & Erzin §3.3): standard normal, the same for the same seed whatever was drawn before."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(NOISE_SIZE, np.float32))
+
+
+def load(folder: Path) -> tuple[Generator, dict]:
+    """The generator of best.pt in a system's folder, in evaluation mode, and the checkpoint's description.
+
+    Raises UserError where the file is missing or is not such a checkpoint.
+    """
+    checkpoint = load_checkpoint(folder / "best.pt", f"end_to_end@{folder.name}")
+    description = checkpoint["description"]
+    try:
+        generator = Generator(Settings(**description["settings"]))
+        generator.load_state_dict(checkpoint["generator"])
+    except Exception as error:
+        raise not_of_this_system(folder / "best.pt", error) from error
+    return generator.eval(), description
