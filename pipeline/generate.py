@@ -98,8 +98,8 @@ def talk(
     driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, **features)
     if waveform is not None:
         waveform = waveform[: round(n_frames / fps * SOUND_RATE)]
-    frames = tqdm(system.frames(photo, driving, seed), name, n_frames, unit="frame", disable=None)
-    write_clip(output, frames, waveform, name, fps, SOUND_RATE, visible_mark)
+    drawn = tqdm(system.frames(photo, driving, seed), name, n_frames, unit="frame", disable=None)
+    write_clip(output, (frame.image for frame in drawn), waveform, name, fps, SOUND_RATE, visible_mark)
     print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {name}")
 
 

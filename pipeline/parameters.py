@@ -122,6 +122,72 @@ class EndToEnd(Group):
     speech_landmark: System
 
 
+Betas = Annotated[list[Share], Field(min_length=2, max_length=2)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class AtNet(Group):
+    boost: Annotated[list[float], Field(min_length=1)]
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    batch: Positive
+
+
+class VgNetWeights(Group):
+    pixel: Weight
+    sequence: Weight
+    landmark: Weight
+
+
+class VgNet(Group):
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    dynamic: bool
+    weights: VgNetWeights
+
+
+class Atvgnet(Group):
+    width: Rate
+    betas: Betas
+    audio_to_landmark: AtNet
+    landmark_to_texture: VgNet
+
+
+class LandmarkWeights(Group):
+    landmark: Weight
+    temporal: Weight
+
+
+class LandmarkNet(Group):
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    variance: Annotated[float, Field(gt=0, lt=1)]
+    weights: LandmarkWeights
+
+
+class TextureWeights(Group):
+    pixel: Weight
+    adversarial: Weight
+    regularisation: Weight
+
+
+class Texture(Group):
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    weights: TextureWeights
+
+
+class IdentityPreserving(Group):
+    width: Rate
+    betas: Betas
+    audio_to_landmark: LandmarkNet
+    landmark_to_texture: Texture
+
+
 class Synthesis(Group):
     visible_mark: bool
 
@@ -153,6 +219,8 @@ class Parameters(Group):
     training: Training
     kesim_erzin: KesimErzin
     end_to_end: EndToEnd
+    atvgnet: Atvgnet
+    identity_preserving: IdentityPreserving
     synthesis: Synthesis
     evaluation: Evaluation
     report: Report

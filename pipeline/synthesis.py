@@ -10,8 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.corpus.shards import in_shards, write_shards
+from pipeline.corpus.tables import write_landmarks
 from pipeline.features.windows import from_int16
-from pipeline.systems.system import Driving, System
+from pipeline.systems.system import Drawn, Driving, System
 from pipeline.training.data import ClipStore
 from pipeline.video import write_video
 
@@ -48,7 +49,8 @@ def driving_of(clip: str, store: ClipStore, needs: Iterable[str]) -> Driving:
 def synthesise(name: str, system: System | None, store: ClipStore, out: Path, seed: int, **video: object) -> None:
     """Generate every test clip from its first frame, its speech and its true landmarks; or make a reference of its frames.
 
-    Leaves frames in shards (what is evaluated), and the same as MP4 with the clip's own sound (what people look at).
+    Leaves frames in shards (what is evaluated), the same as MP4 with the clip's own sound (what people look at), pictures of
+    the maps that composed them, and the landmarks that a cascade predicted.
     system: what generates, or None where `name` is one of REFERENCES. video: further arguments of `write_clip`.
     """
 
@@ -59,11 +61,28 @@ def synthesise(name: str, system: System | None, store: ClipStore, out: Path, se
                 frames = REFERENCES[name](crops)
             else:
                 clip_seed = crc32(f"{seed}/{clip}".encode())
-                frames = np.stack(list(system.frames(crops[0], driving_of(clip, store, system.needs), clip_seed)))
+                driving = driving_of(clip, store, system.needs)
+                drawn = list(system.frames(crops[0], driving, clip_seed))
+                frames = np.stack([frame.image for frame in drawn])
+                if drawn[0].colour is not None:
+                    save_maps(out / "maps" / f"{clip}.png", drawn)
+                if system.landmarks:
+                    predicted[clip] = system.landmarks(driving, clip_seed)
             write_clip(out / "videos" / f"{clip}.mp4", frames, from_int16(store.waveform[clip]), name, **video)
             yield clip, frames
 
+    predicted: dict[str, np.ndarray] = {}
     write_shards(out / "frames", clips())
+    if predicted:
+        write_landmarks(out / "landmarks.parquet", predicted)
+
+
+def save_maps(path: Path, drawn: list[Drawn], step: int = 5) -> None:
+    """A picture of every `step`-th frame, of what was drawn anew in it, and of where (white), one above the other."""
+    shown = drawn[::step]
+    rows = [[d.image for d in shown], [d.colour for d in shown], [np.repeat(d.change[..., None], 3, 2) for d in shown]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.concatenate([np.concatenate(row, axis=1) for row in rows])[..., ::-1])
 
 
 def write_clip(

@@ -9,13 +9,18 @@ import pandas as pd
 
 from pipeline import parameters
 from pipeline.corpus.shards import Shards
-from pipeline.corpus.tables import write_table
+from pipeline.corpus.tables import Tables, read_landmarks, write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import UserError, one_line_errors
 from pipeline.evaluation.evaluate import counts, evaluate_systems, intervals, signature, summarise
+from pipeline.evaluation.motion import summarise_motion
 
 REFERENCES = ("static", "ground_truth", "ground_truth_reencoded", "ground_truth_delayed")
-SYSTEMS = (*REFERENCES, "speech_without_fm", "speech", "landmark", "speech_landmark")
+SYSTEMS = (
+    *REFERENCES,
+    *("speech_without_fm", "speech", "landmark", "speech_landmark"),
+    *("atvgnet", "identity_preserving", "atvgnet_true_landmarks", "identity_preserving_true_landmarks"),
+)
 
 
 def evaluate(clip: str, detection_size: int) -> tuple[list[dict], dict[str, np.ndarray]]:
@@ -61,6 +66,12 @@ def main() -> None:
         write_json(out / f"{split}.json", details)
         if split == p.evaluation.split:
             write_json(Path("metrics/evaluation.json"), details["means"])
+    of_split = [clip for clip in tested if clips.loc[clip, "split"] == p.evaluation.split]
+    truth = Tables(Path("data/alignment/landmarks"))
+    files = {system: Path("data/synthesis") / system / "landmarks.parquet" for system in SYSTEMS}
+    predicted = {system: read_landmarks(path) for system, path in files.items() if path.exists()}
+    motion = summarise_motion({clip: truth.landmarks(clip) for clip in of_split}, predicted, p.corpus.fps)
+    write_json(Path("metrics/landmarks.json"), motion)
     print(pd.DataFrame(summarise(table[table["split"] == p.evaluation.split])).T.to_string(float_format="%.4f"))
 
 

@@ -17,7 +17,10 @@ from PIL import Image
 from pipeline.video import read_audio, read_frames
 
 ROOT = Path(__file__).parents[1]
-SYSTEMS = ("speech_without_fm", "speech", "landmark", "speech_landmark")
+SYSTEMS = (
+    *("speech_without_fm", "speech", "landmark", "speech_landmark"),
+    *("atvgnet", "identity_preserving", "atvgnet_true_landmarks", "identity_preserving_true_landmarks"),
+)
 
 
 def run(checkout, *command):
@@ -52,7 +55,7 @@ def checkout(tmp_path_factory):
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "as it is")
     output = run(folder, "dvc", "repro")
-    assert len(stages_run(output)) == 23
+    assert len(stages_run(output)) == 32
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "reproduced")
     return folder
@@ -99,7 +102,7 @@ def test_a_changed_loss_weight_reruns_its_training_and_what_follows(checkout):
 
 def test_the_report_is_one_page_that_plays(checkout):
     page = (checkout / "data/report/index.html").read_text()
-    assert page.count("<video") == 6 and "data:video/mp4;base64," in page
+    assert page.count("<video") == 10 and "data:video/mp4;base64," in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     sheets = list((checkout / "data/report/contact_sheets").glob("*.png"))
     assert len(sheets) == 1 and np.asarray(Image.open(sheets[0])).std() > 20

@@ -18,6 +18,10 @@ COLOURS = {
     "speech": "#dd8452",
     "landmark": "#4c72b0",
     "speech_landmark": "#55a868",
+    "atvgnet": "#8172b3",
+    "identity_preserving": "#937860",
+    "atvgnet_true_landmarks": "#c5b9e0",
+    "identity_preserving_true_landmarks": "#d3c0b0",
 }
 # What the charts show of metrics/evaluation.json: label, and which way is better.
 CHARTED = {

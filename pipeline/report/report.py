@@ -9,6 +9,13 @@ from pipeline.corpus.shards import Shards
 from pipeline.report.page import data_uri, render_page
 from pipeline.report.pictures import COLOURS, bar_chart, contact_sheet, loss_curves, opening_curves, save_image
 
+# Folders of loss tables below metrics/losses, and what they are called.
+LOSSES = {
+    "": "Losses of the end-to-end systems",
+    "audio_to_landmark": "Losses from speech to landmarks",
+    "landmark_to_texture": "Losses from landmarks to frames",
+}
+
 
 def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_clips: int) -> None:
     """Write contact sheets, charts and index.html to data/report. `split`: whose clips are shown."""
@@ -19,9 +26,10 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     openings = pd.read_parquet(evaluation / "mouth_opening.parquet")
     systems = [system for system in COLOURS if system in means]
 
-    losses = {s: pd.read_csv(path) for s in systems if (path := metrics / "losses" / f"{s}.csv").exists()}
     bar_chart(out / "metrics.png", means, details["intervals"])
-    loss_curves(out / "losses.png", losses)
+    for part in LOSSES:
+        tables = {path.stem: pd.read_csv(path) for path in sorted((metrics / "losses" / part).glob("*.csv"))}
+        loss_curves(out / f"losses_{part or 'end_to_end'}.png", {s: tables[s] for s in COLOURS if s in tables})
 
     table = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")
     crops = Shards(data / "alignment" / "crops")
@@ -35,10 +43,12 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     opening_curves(out / "mouth_opening.png", curves, fps)
 
     charts = {
-        "Metrics, with 95 % intervals": "metrics",
-        f"Mouth opening in {shown[0]}": "mouth_opening",
-        "Losses": "losses",
+        "Metrics, with 95 % intervals": out / "metrics.png",
+        f"Mouth opening in {shown[0]}": out / "mouth_opening.png",
+        "Blinks: generated and real": data / "blink" / "blinks.png",
+        **{title: out / f"losses_{part or 'end_to_end'}.png" for part, title in LOSSES.items()},
     }
+    maps = {system: data / "synthesis" / system / "maps" / f"{shown[0]}.png" for system in systems}
     page = render_page(
         means=means,
         intervals=details["intervals"],
@@ -46,7 +56,9 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         n_clips=details["clips"],
         split=split,
         preprocessing=json.loads((metrics / "preprocessing.json").read_text()),
-        charts={title: data_uri(out / f"{name}.png", "image/png") for title, name in charts.items()},
+        motion=json.loads((metrics / "landmarks.json").read_text()),
+        charts={title: data_uri(path, "image/png") for title, path in charts.items()},
+        maps={system: data_uri(path, "image/png") for system, path in maps.items() if path.exists()},
         systems=systems,
         clips={
             clip: {s: data_uri(data / "synthesis" / s / "videos" / f"{clip}.mp4", "video/mp4") for s in systems}

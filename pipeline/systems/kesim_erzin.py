@@ -10,7 +10,7 @@ import torch
 from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.windows import columns_per_frame, mel_windows
 from pipeline.models.kesim_erzin import Clip, Generator
-from pipeline.systems.system import Driving, System, pieces
+from pipeline.systems.system import Drawn, Driving, System, pieces
 from pipeline.training.data import heatmaps_to_tensor, images_to_tensor, tensor_to_images
 from pipeline.training.kesim_erzin import load as load_generator
 from pipeline.training.kesim_erzin import noise_vector
@@ -26,7 +26,7 @@ def load(name: str, data: Path) -> System:
 
 
 @torch.inference_mode()
-def frames(generator: Generator, how: dict, photo: np.ndarray, driving: Driving, seed: int) -> Iterator[np.ndarray]:
+def frames(generator: Generator, how: dict, photo: np.ndarray, driving: Driving, seed: int) -> Iterator[Drawn]:
     """See System.frames. The seed is that of the noise vector."""
     settings, windows, reference_heatmap = generator.settings, None, None
     size, sigma = settings.image_size, how["sigma"]
@@ -46,4 +46,4 @@ def frames(generator: Generator, how: dict, photo: np.ndarray, driving: Driving,
             heatmaps = heatmaps_to_tensor(landmark_heatmaps(driving.landmarks[span], size, sigma))
         clip = Clip(reference, noise, mel=mel, heatmaps=heatmaps, reference_heatmap=reference_heatmap)
         images, state = generator(clip, span.stop - span.start, state)
-        yield from tensor_to_images(images)
+        yield from map(Drawn, tensor_to_images(images))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.systems import kesim_erzin
+from pipeline.systems import cascade, kesim_erzin
 from pipeline.systems.system import System
 
 # Name → how it is loaded: (name, data folder) → System. Raises UserError where it has not been trained.
@@ -12,6 +12,10 @@ SYSTEMS: dict[str, Callable[[str, Path], System]] = {
     "speech": kesim_erzin.load,
     "landmark": kesim_erzin.load,
     "speech_landmark": kesim_erzin.load,
+    "atvgnet": cascade.load_atvgnet,
+    "atvgnet_true_landmarks": cascade.load_atvgnet,
+    "identity_preserving": cascade.load_identity_preserving,
+    "identity_preserving_true_landmarks": cascade.load_identity_preserving,
 }
 
 

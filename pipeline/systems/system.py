@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,20 +23,30 @@ class Driving:
     landmarks: np.ndarray | None = None  # (n_frames, 68, 2), of this face, in crop pixels
 
 
+class Drawn(NamedTuple):
+    """A frame; and, of systems that compose it, what is drawn anew and where: image = change · colour + (1 − change) · photo."""
+
+    image: np.ndarray  # uint8 (S, S, 3)
+    colour: np.ndarray | None = None  # uint8 (S, S, 3)
+    change: np.ndarray | None = None  # uint8 (S, S), 255 = drawn anew
+
+
 @dataclass(frozen=True)
 class System:
     """A trained system.
 
     needs: the names of Driving's fields that drive it. preprocessing: how its training's input was made, and so its own has to
-    be: fps, transform, template, and what its features need. frames: (photo uint8 (S, S, 3), driving, seed) → frames uint8
-    (S, S, 3), one by one, in constant memory; equal seeds give equal frames.
+    be: fps, transform, template, and what its features need. frames: (photo uint8 (S, S, 3), driving, seed) → frames, one by
+    one, in constant memory; equal seeds give equal frames. landmarks: of systems that predict them, (driving, seed) → those that
+    they draw from, (n_frames, 68, 2) in crop pixels.
     """
 
     name: str
     needs: frozenset[str]
     image_size: int
     preprocessing: dict
-    frames: Callable[[np.ndarray, Driving, int], Iterator[np.ndarray]]
+    frames: Callable[[np.ndarray, Driving, int], Iterator[Drawn]]
+    landmarks: Callable[[Driving, int], np.ndarray] | None = None
 
 
 def pieces(n_frames: int) -> Iterator[slice]:

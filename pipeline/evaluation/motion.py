@@ -1,0 +1,50 @@
+"""Metrics of a cascade's first half, before any texture: predicted landmarks against those of the real clip."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluation.landmark import eye_distance, landmark_distance
+from pipeline.evaluation.sync import mouth_correlation
+from pipeline.features.blinks import blink_statistics
+from pipeline.features.landmarks import MOUTH, eye_aspect_ratio, mouth_opening
+
+
+def velocity_error(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """How far the mouth's points are from moving as they should, mean over points and frames (T, 68, 2) → unit per frame.
+
+    The distance of their displacements from one frame to the next; a face that is off its place, or does not move with a real
+    one that is still, loses nothing. NaN for fewer than two frames.
+    """
+    difference = np.diff(predicted[:, MOUTH] - truth[:, MOUTH], axis=0)
+    return float(np.linalg.norm(difference, axis=-1).mean()) if len(difference) else math.nan
+
+
+def evaluate_motion(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Metrics of one clip's landmarks, (T, 68, 2) each in crop pixels."""
+    eyes = eye_distance(truth)
+    lmd = float(landmark_distance(truth, predicted).mean())
+    return {
+        "lmd": lmd,
+        "lmd_iod": lmd / eyes,
+        "velocity_iod": velocity_error(truth, predicted) / eyes,
+        "mouth_correlation": mouth_correlation(mouth_opening(truth), mouth_opening(predicted)),
+    }
+
+
+def summarise_motion(
+    truth: dict[str, np.ndarray], predicted: dict[str, dict[str, np.ndarray]], fps: float
+) -> dict[str, dict[str, float | None]]:
+    """{system: {metric: mean over clips}} with blinks pooled over them; `ground_truth` and `static` frame the table.
+
+    truth: clip → (T, 68, 2); predicted: system → clip → (T, 68, 2).
+    """
+    still = {clip: np.repeat(points[:1], len(points), axis=0) for clip, points in truth.items()}
+    summary = {}
+    for system, landmarks in ({"static": still, "ground_truth": truth} | predicted).items():
+        rows = pd.DataFrame([evaluate_motion(truth[clip], landmarks[clip]) for clip in truth])
+        blinks = blink_statistics([eye_aspect_ratio(landmarks[clip]) for clip in truth], fps)
+        figures = rows.mean().to_dict() | {f"blink_{name}": blinks[name] for name in ("rate", "duration", "interval")}
+        summary[system] = {name: None if math.isnan(v) else float(f"{v:.6g}") for name, v in figures.items()}
+    return summary

@@ -1,0 +1,22 @@
+"""Train the first half of a cascade: `python -m stages.audio_to_landmark atvgnet`."""
+
+import argparse
+from pathlib import Path
+
+from pipeline import parameters
+from pipeline.errors import one_line_errors
+from pipeline.training import atvgnet, identity_preserving
+
+TRAININGS = {"atvgnet": atvgnet.train_audio_to_landmark, "identity_preserving": identity_preserving.train_audio_to_landmark}
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("system", choices=TRAININGS)
+    system = parser.parse_args().system
+    TRAININGS[system](parameters.load(), Path("data"), Path("metrics/losses/audio_to_landmark") / f"{system}.csv")
+
+
+if __name__ == "__main__":
+    main()
