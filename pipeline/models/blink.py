@@ -50,6 +50,7 @@ class BlinkNet(nn.Module):
 
     def __init__(self, s: Settings):
         super().__init__()
+        self.settings = s
         self.rnn = nn.GRU(NOISE_SIZE, s.units, batch_first=True)
         self.coefficients = nn.Linear(s.units, s.components)
         self.displacements = nn.Linear(s.components, 2 * len(EYE_REGION))
