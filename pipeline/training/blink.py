@@ -113,7 +113,9 @@ class EyeWindows:
         ends = np.cumsum([max(0, len(clip) - self.steps + 1) for clip in clips])
         chosen = rng.integers(ends[-1], size=n)
         which = np.searchsorted(ends, chosen, side="right")
-        windows = [sliding_window_view(clips[k], self.steps, axis=0)[i - ends[k]].T for k, i in zip(which, chosen)]
+        windows = [
+            sliding_window_view(clips[k], self.steps, axis=0)[i - ends[k]].T for k, i in zip(which, chosen, strict=True)
+        ]
         return torch.from_numpy(np.stack(windows))
 
 
