@@ -1,8 +1,10 @@
 """Faces and their 68 landmarks (iBUG 300-W order) in one image, by dlib."""
 
+import ctypes
 import functools
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +36,25 @@ def face_detector() -> dlib.fhog_object_detector:
 def shape_predictor() -> dlib.shape_predictor:
     """dlib's 68-point predictor; its file comes with the package face_recognition_models, which cannot be imported itself."""
     folder = Path(importlib.util.find_spec("face_recognition_models").submodule_search_locations[0])
-    return dlib.shape_predictor(str(folder / "models" / "shape_predictor_68_face_landmarks.dat"))
+    with _on_large_pages():
+        return dlib.shape_predictor(str(folder / "models" / "shape_predictor_68_face_landmarks.dat"))
+
+
+@contextmanager
+def _on_large_pages() -> Iterator[None]:
+    """Gather the heap's growth on pages of 2 MiB, by Linux 6.1 or later; elsewhere nothing changes.
+
+    Each face reads 7,500 leaves, 4 MB, scattered over the predictor's 70 MB: on pages of 4 kB a third of its time goes into
+    looking up addresses.
+    """
+    page, madv_collapse = 2 << 20, 25
+    libc = ctypes.CDLL(None)
+    libc.sbrk.restype = ctypes.c_void_p
+    start = -(-libc.sbrk(0) // page) * page
+    yield
+    size = libc.sbrk(0) // page * page - start
+    if size > 0:  # none in a thread, whose heap is another
+        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), madv_collapse)
 
 
 def as_grey(image: np.ndarray) -> np.ndarray:

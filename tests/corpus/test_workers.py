@@ -41,6 +41,13 @@ def test_an_item_that_kills_its_worker_is_rejected_and_the_others_are_not():
     assert results.pop(4).reason == "crashed" and results == {x: x for x in range(10) if x != 4}
 
 
+def test_a_clusters_worker_that_dies_costs_its_item():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        results = dict(each(dies_at_four, range(10), "test", scheduler=cluster.scheduler_address))
+    assert results.pop(4).reason == "crashed" and results == {x: x for x in range(10) if x != 4}
+
+
 def test_a_fault_of_the_work_itself_is_raised():
     with pytest.raises(ZeroDivisionError):
         list(each(fails, range(4), "test", 2))

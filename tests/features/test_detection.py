@@ -1,4 +1,9 @@
+import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import cv2
+import dlib
 import numpy as np
 import pytest
 
@@ -21,6 +26,22 @@ def test_the_portraits_face_is_where_it_is(portrait):
     assert left < 222 - 80 < right and top < 130 < bottom
     landmarks = predict_landmarks(portrait, detect_face(portrait))
     assert inter_ocular_distance(landmarks) == pytest.approx(43, abs=4)
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_large_pages_do_not_move_a_point(portrait, in_thread):
+    """As dlib reads its file by itself; a thread's heap is another one."""
+    folder = Path(importlib.util.find_spec("face_recognition_models").submodule_search_locations[0])
+    plain = dlib.shape_predictor(str(folder / "models" / "shape_predictor_68_face_landmarks.dat"))
+    load = detection.shape_predictor.__wrapped__
+    if in_thread:
+        with ThreadPoolExecutor(1) as threads:
+            loaded = threads.submit(load).result()
+    else:
+        loaded = load()
+    grey, box = detection.as_grey(portrait), dlib.rectangle(*map(int, detect_face(portrait)))
+    points = [[(p.x, p.y) for p in predictor(grey, box).parts()] for predictor in (plain, loaded)]
+    assert points[0] == points[1] and len(set(points[0])) > 60
 
 
 def test_a_small_face_is_found_by_enlarging(portrait):
