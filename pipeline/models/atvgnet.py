@@ -314,7 +314,7 @@ def for_inference(network: VGNet) -> VGNet:
         if isinstance(block, Residual):
             block.layers = nn.Sequential(*(Winograd(m) if isinstance(m, nn.Conv2d) else m for m in block.layers))
     network.heads = in_blocks(network.heads)
-    if torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported():
+    if torch.cpu._is_avx512_bf16_supported():
         network.to(torch.bfloat16, memory_format=torch.channels_last)
     return network.requires_grad_(False)
 
