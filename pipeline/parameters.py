@@ -189,6 +189,23 @@ class IdentityPreserving(Group):
     landmark_to_texture: Texture
 
 
+class BlinkWeights(Group):
+    mmd: Weight
+    range: Weight
+
+
+class Blink(Group):
+    units: Positive
+    variance: Annotated[float, Field(gt=0, lt=1)]
+    steps: Annotated[int, Field(ge=2)]
+    batch: Annotated[int, Field(ge=2)]
+    steps_per_epoch: Positive
+    epochs: Positive
+    learning_rate: Rate
+    betas: Betas
+    weights: BlinkWeights
+
+
 class Synthesis(Group):
     visible_mark: bool
 
@@ -222,6 +239,7 @@ class Parameters(Group):
     end_to_end: EndToEnd
     atvgnet: Atvgnet
     identity_preserving: IdentityPreserving
+    blink: Blink
     synthesis: Synthesis
     evaluation: Evaluation
     report: Report

@@ -13,8 +13,10 @@ from pipeline.corpus.incremental import Job, Made, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError, one_line_errors
 from pipeline.features.alignment import align_landmarks, crop_faces, template
+from pipeline.features.blinks import blink_events
 from pipeline.features.canonical import neutral_face
-from pipeline.features.jitter import blink_amplitude_kept, blinks, jitter
+from pipeline.features.jitter import blink_amplitude_kept, jitter
+from pipeline.features.landmarks import eye_aspect_ratio
 from pipeline.features.smoothing import ground_truth_landmarks
 from pipeline.video import stream_frames
 
@@ -35,8 +37,8 @@ def align(item: tuple[str, str], target: np.ndarray, image_size: int, transform:
         "jitter_raw": jitter(raw),
         "jitter_smoothed": jitter(smoothed),
         "jitter_aligned": jitter(aligned),
-        "blinks": len(blinks(raw)),
-        "blink_amplitude_kept": blink_amplitude_kept(raw, smoothed),
+        "blinks": len(blink_events(eye_aspect_ratio(raw), fps)),
+        "blink_amplitude_kept": blink_amplitude_kept(raw, smoothed, fps),
     }
     crops = crop_faces(stream_frames(Path(video), fps), transforms, image_size)
     table = {"points": aligned, "transform": transforms}

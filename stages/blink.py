@@ -4,12 +4,15 @@ from pathlib import Path
 
 from pipeline import parameters
 from pipeline.errors import one_line_errors
+from pipeline.report.blinks import compare_blinks
 from pipeline.training.blink import train
 
 
 @one_line_errors
 def main() -> None:
-    train(parameters.load(), Path("data"), Path("metrics/losses/blink.csv"))
+    p, data = parameters.load(), Path("data")
+    train(p, data, Path("metrics/losses/blink.csv"))
+    compare_blinks(p, data)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 import numpy as np
 
+from pipeline.features.blinks import blink_events
 from pipeline.features.landmarks import RIGID, eye_aspect_ratio, inter_ocular_distance
-
-# A blink closes the eye to less than this share of its usual opening (measured on GRID: deeper than any trembling).
-BLINK_DEPTH = 0.7
 
 
 def jitter(landmarks: np.ndarray) -> float:
@@ -19,18 +17,14 @@ def jitter(landmarks: np.ndarray) -> float:
     return float(acceleration.mean() / inter_ocular_distance(landmarks).mean())
 
 
-def blinks(landmarks: np.ndarray) -> list[slice]:
-    """The spans of frames in which the eyes' aspect ratio (T,) is below BLINK_DEPTH of its median."""
-    ratio = eye_aspect_ratio(landmarks)
-    shut = np.flatnonzero(np.diff(np.r_[False, ratio < BLINK_DEPTH * np.median(ratio), False].astype(int)))
-    return [slice(a, b) for a, b in shut.reshape(-1, 2)]
-
-
-def blink_amplitude_kept(raw: np.ndarray, smoothed: np.ndarray) -> float:
+def blink_amplitude_kept(raw: np.ndarray, smoothed: np.ndarray, fps: float) -> float:
     """How much of the blinks' depth survives smoothing: 1 is all, NaN where the clip has no blink.
 
     raw, smoothed: (T, 68, 2). A blink's depth is the median of the aspect ratio less its least value in the blink.
     """
     before, after = eye_aspect_ratio(raw), eye_aspect_ratio(smoothed)
-    kept = [(np.median(after) - after[span].min()) / (np.median(before) - before[span].min()) for span in blinks(raw)]
+    kept = [
+        (np.median(after) - after[start:stop].min()) / (np.median(before) - before[start:stop].min())
+        for start, stop in blink_events(before, fps)
+    ]
     return float(np.mean(kept)) if kept else float("nan")

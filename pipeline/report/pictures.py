@@ -11,6 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from pipeline.features.blinks import Blinks
+
 COLOURS = {
     "ground_truth": "#444444",
     "static": "#aaaaaa",
@@ -98,6 +100,25 @@ def opening_curves(path: Path, openings: dict[str, np.ndarray], fps: float) -> N
     axis.set_ylabel("mouth opening")
     axis.legend(fontsize=7, frameon=False, ncols=len(openings))
     axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def blink_distributions(path: Path, blinks: dict[str, Blinks]) -> None:
+    """Durations, blinks per clip and intervals (Sinha 2020, Fig. 11) of `ground_truth` and `generated`, as shares of each."""
+    colours = {"ground_truth": COLOURS["ground_truth"], "generated": COLOURS["identity_preserving"]}
+    panels = {"duration (s)": "durations", "blinks per clip": "counts", "start to start of the next (s)": "intervals"}
+    figure, axes = plt.subplots(1, len(panels), figsize=(12, 2.8), layout="constrained")
+    for axis, (label, field) in zip(axes, panels.items(), strict=True):
+        samples = {name: getattr(found, field) for name, found in blinks.items()}
+        together = np.concatenate(list(samples.values()))
+        edges = np.arange(together.max() + 2) - 0.5 if field == "counts" else np.histogram_bin_edges(together, 12)
+        for name, values in samples.items():
+            shares = np.full(len(values), 1 / max(1, len(values)))
+            label_n = f"{name.replace('_', ' ')}, n = {len(values)}"
+            axis.hist(values, edges, weights=shares, color=colours[name], alpha=0.6, label=label_n)
+        axis.set_title(label, fontsize=10)
+        axis.legend(fontsize=7, frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 
 

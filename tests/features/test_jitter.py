@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.features.jitter import blink_amplitude_kept, blinks, jitter
-from pipeline.features.landmarks import EYES, inter_ocular_distance
+from pipeline.features.jitter import blink_amplitude_kept, jitter
+from pipeline.features.landmarks import inter_ocular_distance
 from pipeline.features.smoothing import ground_truth_landmarks
 from tests.features.test_alignment import symmetrical_face
 
@@ -42,8 +42,6 @@ def test_a_blink_of_five_frames_loses_what_a_mean_of_five_takes():
     opening = np.full(60, 0.3)
     opening[20:25] = [0.2, 0.1, 0.0, 0.1, 0.2]
     raw = face_with_eyes(opening)
-    assert blinks(raw) == [slice(20, 25)]
     # The deepest of the means of five is 0.12: 0.18 of a depth of 0.3 is left.
-    assert blink_amplitude_kept(raw, ground_truth_landmarks(raw)) == pytest.approx(0.6)
-    assert np.isnan(blink_amplitude_kept(face_with_eyes(np.full(60, 0.3)), raw))
-    assert raw[:, EYES].shape == (60, 12, 2)
+    assert blink_amplitude_kept(raw, ground_truth_landmarks(raw), 25) == pytest.approx(0.6)
+    assert np.isnan(blink_amplitude_kept(face_with_eyes(np.full(60, 0.3)), raw, 25))

@@ -56,7 +56,7 @@ def write_faces(data, clips):
     write_shards(data / "alignment" / "neutral", ((clip, neutral[clip]) for clip in in_shards(clips)))
     write_shards(data / "character_features" / "windows", ((clip, characters[clip]) for clip in in_shards(clips)))
     write_shards(data / "audio_features" / "mfcc", ((clip, mfcc[clip]) for clip in in_shards(clips)))
-    about = {"backend": "ctc", "symbols": [*" abcdefghijklmnopqrstuvwxyz'", ""], "steps": 16}
+    about = {"backend": "ctc", "model": None, "symbols": [*" abcdefghijklmnopqrstuvwxyz'", ""], "steps": 16}
     (data / "character_features" / "about.json").write_text(json.dumps(about))
     for name, members in groupby(in_shards(clips), key=shard_of):
         tables = [(clip, frames_table(clip, {"points": landmarks[clip]}), k) for k, clip in enumerate(members)]

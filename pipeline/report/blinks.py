@@ -1,0 +1,50 @@
+"""Generated blinks beside the corpus's own (Sinha 2020, §V and Fig. 11)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.features.blinks import blink_statistics, find_blinks
+from pipeline.features.landmarks import eye_aspect_ratio
+from pipeline.models.blink import BlinkNet, window_mmd
+from pipeline.parameters import Parameters
+from pipeline.report.pictures import blink_distributions
+from pipeline.training.blink import MANY, WARM_UP, EyeWindows, blink_displacements, load, on_the_face, untrained_network
+
+# Generated clips per real one, so that chance in them adds little to chance in the corpus.
+REPEATS = 10
+
+
+def compare_blinks(p: Parameters, data: Path) -> None:
+    """Statistics of generated and of training clips, all on the mean face: data/blink/statistics.json and blinks.png."""
+    out, windows = data / "blink", EyeWindows(p, data)
+    network, _ = load(out)
+    lengths = [len(clip) for clip in windows.train] * REPEATS
+    # Each is a video of its own, with a seed of its own.
+    generated = [blink_displacements(network, n, p.seed * len(lengths) + k) for k, n in enumerate(lengths)]
+    ratios = {
+        name: [eye_aspect_ratio(windows.mean_neutral + displacements) for displacements in clips]
+        for name, clips in {"ground_truth": map(on_the_face, windows.train), "generated": generated}.items()
+    }
+    trained, untrained = (discrepancy(net, windows) for net in (network, untrained_network(p, windows)))
+    mmd = {"trained": trained, "untrained": untrained, "factor": untrained / trained}
+    statistics = {name: blink_statistics(clips, p.corpus.fps) for name, clips in ratios.items()} | {"mmd": mmd}
+    rounded = {name: {key: _rounded(value) for key, value in group.items()} for name, group in statistics.items()}
+    (out / "statistics.json").write_text(json.dumps(rounded, indent=2) + "\n")
+    blink_distributions(out / "blinks.png", {name: find_blinks(clips, p.corpus.fps) for name, clips in ratios.items()})
+    for name in ratios:
+        print(f"{name}: {rounded[name]['rate']} blinks per second of {rounded[name]['duration']} s")
+
+
+@torch.inference_mode()
+def discrepancy(network: BlinkNet, windows: EyeWindows) -> float:
+    """MMD² of what a network generates from the training windows."""
+    batch = windows.windows(windows.train, MANY, np.random.default_rng(windows.seed))
+    return window_mmd(batch.real, network(batch.noise)[0][:, WARM_UP:], windows.unit).item()
+
+
+def _rounded(value: float) -> float | None:
+    """Four significant digits; JSON has no NaN, which becomes null."""
+    return None if np.isnan(value) else float(f"{value:.4g}")
