@@ -15,8 +15,10 @@ from pipeline.models.atvgnet import (
     Settings,
     Speech,
     VGNet,
+    Winograd,
     dynamic_pixel_loss,
     for_inference,
+    in_blocks,
     landmark_regression,
 )
 
@@ -180,6 +182,20 @@ def test_the_fast_copy_generates_the_same_frames(vgnet):
     assert (plain.image - fast.image).abs().max() < 4 / 127.5
     assert plain.image.std() > 0.1 and not state.hidden.requires_grad
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in vgnet.modules())  # the original is left as it was
+
+
+def test_a_convolution_in_blocks_is_the_same():
+    torch.manual_seed(0)
+    convolution, x = torch.nn.Conv2d(3, 4, 7, padding=3), torch.randn(2, 3, 10, 12)
+    torch.testing.assert_close(in_blocks(convolution)(x), convolution(x))
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (8, 8), (6, 10)])
+def test_winograds_convolution_is_the_same(height, width):
+    torch.manual_seed(0)
+    convolution, x = torch.nn.Conv2d(5, 3, 3, padding=1), torch.randn(2, 5, height, width)
+    with torch.no_grad():
+        torch.testing.assert_close(Winograd(convolution)(x), convolution(x), atol=1e-5, rtol=1e-4)
 
 
 def test_the_recurrent_cell_is_a_gru():
