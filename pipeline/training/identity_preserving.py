@@ -51,7 +51,7 @@ def train_audio_to_landmark(p: Parameters, data: Path, losses: Path) -> None:
     about = json.loads((data / "character_features" / "about.json").read_text())
     settings = LandmarkSettings(len(about["symbols"]), len(components), p.identity_preserving.width)
     characters = {"backend": about["backend"], "symbols": len(about["symbols"])}
-    description = _description(p, data, settings, weights, character_features=characters)
+    description = _description(p, data, settings, weights, characters=characters)
     torch.manual_seed(p.seed)
     model = AudioToLandmark(settings, weights)
     model.generator.start_from(mean, components, faces)
