@@ -50,7 +50,7 @@ def train_audio_to_landmark(p: Parameters, data: Path, losses: Path) -> None:
     mean, components, _ = fit_pca(moved, schedule.variance)
     about = json.loads((data / "character_features" / "about.json").read_text())
     settings = LandmarkSettings(len(about["symbols"]), len(components), p.identity_preserving.width)
-    characters = {"backend": about["backend"], "symbols": len(about["symbols"])}
+    characters = {"backend": about["backend"], "model": about["model"]}
     description = _description(p, data, settings, weights, characters=characters)
     torch.manual_seed(p.seed)
     model = AudioToLandmark(settings, weights)
