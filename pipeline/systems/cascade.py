@@ -101,7 +101,7 @@ def speak_identity_preserving(network: LandmarkNet, blinks: BlinkNet, driving: D
     """Displacements by speech, with blinks imposed on them, on the photo's face (Sinha §III-A, B)."""
     mean = network.mean_neutral.numpy()
     neutral = close_mouth(driving.photo_landmarks, network.opening_motion.numpy(), mean, float(network.neutral_opening))
-    characters = torch.from_numpy(driving.characters)
+    characters = torch.tensor(driving.characters)
     spoken = np.concatenate([network(characters[span]).numpy() for span in pieces(driving.n_frames)])
     moved = with_blinks(spoken, blink_displacements(blinks, driving.n_frames, seed))
     return retarget(moved * inter_ocular_distance(mean), neutral, mean)
