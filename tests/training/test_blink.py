@@ -20,7 +20,7 @@ SCHEDULE = {"units": 16, "steps": 12, "batch": 32, "steps_per_epoch": 20, "epoch
 
 @pytest.fixture
 def data(tmp_path):
-    """Eight clips of one face that trembles a little, every other with a blink in its middle; the last two are for validation."""
+    """Eight clips of a face that trembles a little, every other with a blink in its middle; two are for validation."""
     rng = np.random.default_rng(0)
     clips = [f"clip{k}" for k in range(8)]
     (tmp_path / "clips").mkdir()
@@ -87,7 +87,7 @@ def test_training_leaves_a_network_that_is_loaded_and_compared(data, p, tmp_path
         "generator_range",
         "validation_error",
     ]
-    network, description = load(data / "blink")
+    _, description = load(data / "blink")
     assert description["system"] == "blink" and description["preprocessing"]["fps"] == p.corpus.fps
     compare_blinks(p, data)
     statistics = pd.read_json(data / "blink" / "statistics.json", typ="series")
