@@ -78,9 +78,12 @@ class BlinkNet(nn.Module):
 
 def kernel(x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
     """exp(−|x − y|²/2σ) of Eq. 5, with σ where a Gaussian has σ², of all pairs: (…, N, D), (…, M, D), (…) → (…, N, M)."""
-    squares = x.square().sum(-1)[..., :, None] + y.square().sum(-1)[..., None, :]
-    distances = (squares - 2 * x @ y.transpose(-1, -2)).clamp_min(0)
-    return torch.exp(-distances / (2 * sigma[..., None, None]))
+    x, y = (sample / sigma[..., None, None].sqrt() for sample in (x, y))
+    # −|x − y|²/2 = x·y − |x|²/2 − |y|²/2 as a single product of matrices: this is where training spends its time.
+    x_half, y_half = (sample.square().sum(-1, keepdim=True) / 2 for sample in (x, y))
+    left = torch.cat([x, -x_half, torch.ones_like(x_half)], dim=-1)
+    right = torch.cat([y, torch.ones_like(y_half), -y_half], dim=-1)
+    return torch.exp(left @ right.transpose(-1, -2))
 
 
 def mmd(real: Tensor, fake: Tensor, sigma: Tensor) -> Tensor:

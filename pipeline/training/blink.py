@@ -22,7 +22,7 @@ from pipeline.training.machine import fabric_for
 
 # Frames that the network runs before the first one that is kept: its state is then no longer the nought that it began with.
 WARM_UP = 10
-# Windows from which the spread is estimated, and those of a validation.
+# Windows from which the spread is estimated, and those by which a network is judged.
 MANY, VALIDATION = 2048, 512
 
 CODE = (
