@@ -144,6 +144,7 @@ class VgNet(Group):
     epochs: Positive
     learning_rate: Rate
     excerpt_frames: Positive
+    batch: Positive
     dynamic: bool
     weights: VgNetWeights
 

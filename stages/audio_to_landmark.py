@@ -7,7 +7,10 @@ from pipeline import parameters
 from pipeline.errors import one_line_errors
 from pipeline.training import atvgnet, identity_preserving
 
-TRAININGS = {"atvgnet": atvgnet.train_audio_to_landmark, "identity_preserving": identity_preserving.train_audio_to_landmark}
+TRAININGS = {
+    "atvgnet": atvgnet.train_audio_to_landmark,
+    "identity_preserving": identity_preserving.train_audio_to_landmark,
+}
 
 
 @one_line_errors

@@ -7,7 +7,10 @@ from pipeline import parameters
 from pipeline.errors import one_line_errors
 from pipeline.training import atvgnet, identity_preserving
 
-TRAININGS = {"atvgnet": atvgnet.train_landmark_to_texture, "identity_preserving": identity_preserving.train_landmark_to_texture}
+TRAININGS = {
+    "atvgnet": atvgnet.train_landmark_to_texture,
+    "identity_preserving": identity_preserving.train_landmark_to_texture,
+}
 
 
 @one_line_errors

@@ -54,8 +54,14 @@ def test_every_profile_fits_and_keeps_the_comments(params, profile):
     after = params.read_text()
     assert all(comment in after for comment in comments)
     values = yaml.safe_load(after)
-    for group, changes in yaml.safe_load(profile.read_text()).items():
-        assert changes.items() <= values[group].items()
+    assert holds(values, yaml.safe_load(profile.read_text()))
+
+
+def holds(values, changes):
+    """Whether all the keys of `changes`, however deep, have their values in `values`."""
+    if isinstance(changes, dict):
+        return all(holds(values[key], change) for key, change in changes.items())
+    return values == changes
 
 
 def test_a_profile_with_an_unknown_key_is_refused(params, tmp_path):

@@ -12,8 +12,13 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+import torch
 from PIL import Image
 
+from pipeline.errors import UserError
+from pipeline.generate import talk
+from pipeline.systems.registry import load
 from pipeline.video import read_audio, read_frames
 
 ROOT = Path(__file__).parents[1]
@@ -128,11 +133,18 @@ def test_a_photo_and_speech_become_a_video(checkout, photo, speech, tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-@pytest.mark.parametrize("system", ["landmark", "speech_landmark"])
-def test_a_photo_follows_a_driving_video(checkout, photo, tmp_path, system):
+def talk_there(checkout, monkeypatch, system, image, audio, output, driving_video=None):
+    """As `python -m pipeline.generate` in the checkout, without a process of its own."""
+    monkeypatch.chdir(checkout)
+    talk(system, image, audio, driving_video, output, seed=0, visible_mark=False)
+
+
+@pytest.mark.parametrize(
+    "system", ["landmark", "speech_landmark", "atvgnet_true_landmarks", "identity_preserving_true_landmarks"]
+)
+def test_a_photo_follows_a_driving_video(checkout, photo, tmp_path, monkeypatch, system):
     driver = next((checkout / "data/demo_corpus/VideoFlash").glob("1001_*.flv"))
-    command = ["python", "-m", "pipeline.generate", "--system", system, "--image", str(photo)]
-    run(checkout, *command, "--driving-video", str(driver), "--output", str(tmp_path / "out.mp4"))
+    talk_there(checkout, monkeypatch, system, photo, None, tmp_path / "out.mp4", driver)
     assert len(read_frames(tmp_path / "out.mp4", 25)) == pytest.approx(len(read_frames(driver, 25)), abs=1)
 
 
@@ -151,3 +163,81 @@ def test_a_photo_that_cannot_be_used_is_one_line(checkout, speech, tmp_path, mak
     done = subprocess.run([*command, *paths], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("error: --image") and words in done.stderr
     assert not (tmp_path / "out.mp4").exists()
+
+
+def changed_photo(portrait, how):
+    """A photo as people have them, of the same face."""
+    image = Image.fromarray(portrait)
+    if how == "greyscale":
+        return image.convert("L"), {}
+    if how == "transparent":
+        image.putalpha(Image.linear_gradient("L").resize(image.size).point(lambda v: 128 + v // 2))
+        return image, {}
+    if how == "rotated by EXIF":
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned by 90° clockwise when shown
+        return image.transpose(Image.Transpose.ROTATE_90), {"exif": exif}
+    return Image.fromarray(np.concatenate([portrait, portrait[::2, ::2].repeat(2, axis=0)], axis=1)), {}
+
+
+@pytest.mark.parametrize("system", ["atvgnet", "identity_preserving"])
+@pytest.mark.parametrize("how", ["greyscale", "transparent", "rotated by EXIF", "two faces"])
+def test_photos_of_all_kinds_talk(checkout, portrait, speech, tmp_path, monkeypatch, system, how):
+    image, options = changed_photo(portrait, how)
+    image.save(tmp_path / "photo.png", **options)
+    talk_there(checkout, monkeypatch, system, tmp_path / "photo.png", speech, tmp_path / "out.mp4")
+    frames = read_frames(tmp_path / "out.mp4", 25)
+    assert len(frames) == pytest.approx(1.5 * 25, abs=1) and frames[0].std() > 10
+
+
+@pytest.mark.parametrize("system", ["atvgnet", "identity_preserving"])
+@pytest.mark.parametrize(
+    ("samples", "rate", "seconds"),
+    [
+        (np.zeros(16_000), 16_000, 1),
+        (0.1 * np.sin(np.arange(2205) / 7), 22_050, 0.1),
+        (0.1 * np.sin(np.arange(48_000) / 9)[:, None].repeat(2, axis=1), 48_000, 1),
+    ],
+    ids=["silence", "a tenth of a second", "48 kHz stereo"],
+)
+def test_speech_of_all_kinds_is_spoken(checkout, photo, tmp_path, monkeypatch, system, samples, rate, seconds):
+    soundfile.write(tmp_path / "speech.wav", samples, rate)
+    talk_there(checkout, monkeypatch, system, photo, tmp_path / "speech.wav", tmp_path / "out.mp4")
+    assert len(read_frames(tmp_path / "out.mp4", 25)) == pytest.approx(seconds * 25, abs=1)
+
+
+def test_a_face_too_small_is_one_line(checkout, portrait, speech, tmp_path, monkeypatch):
+    Image.fromarray(portrait).resize((40, 40)).save(tmp_path / "tiny.png")
+    with pytest.raises(UserError, match=r"--image: no face was found in .*tiny\.png; use a frontal photo"):
+        talk_there(checkout, monkeypatch, "atvgnet", tmp_path / "tiny.png", speech, tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("half", ["audio_to_landmark", "landmark_to_texture"])
+@pytest.mark.parametrize("fault", ["another system's", "truncated", "another half's", "of other faces", "missing"])
+def test_a_checkpoint_that_does_not_fit_is_one_line(checkout, tmp_path, half, fault):
+    other = {"audio_to_landmark": "landmark_to_texture", "landmark_to_texture": "audio_to_landmark"}[half]
+    for part in (half, other):
+        shutil.copytree(checkout / "data" / part, tmp_path / part)
+    path = tmp_path / half / "atvgnet" / "best.pt"
+    path.unlink()
+    if fault == "another system's":
+        shutil.copy(tmp_path / half / "identity_preserving" / "best.pt", path)
+    elif fault == "another half's":
+        shutil.copy(tmp_path / other / "atvgnet" / "best.pt", path)
+    elif fault == "of other faces":
+        checkpoint = torch.load(checkout / "data" / half / "atvgnet" / "best.pt", weights_only=True)
+        checkpoint["description"]["preprocessing"]["image_size"] = 96
+        torch.save(checkpoint, path)
+    elif fault == "truncated":
+        whole = (checkout / "data" / half / "atvgnet" / "best.pt").read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        UserError, match=rf"best\.pt (is not a checkpoint|does not exist).*{half}@atvgnet|train it anew"
+    ):
+        load("atvgnet", tmp_path)
+
+
+def test_landmarks_have_metrics_of_their_own(checkout):
+    motion = json.loads((checkout / "metrics/landmarks.json").read_text())
+    assert list(motion) == ["static", "ground_truth", "atvgnet", "identity_preserving"]
+    assert motion["ground_truth"]["lmd"] == 0 < motion["atvgnet"]["velocity_iod"]

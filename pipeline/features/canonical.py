@@ -58,3 +58,24 @@ def retarget(displacements: np.ndarray, neutral: np.ndarray, mean_neutral: np.nd
     moved = person + displacements * face_size(person) / face_size(mean_neutral)
     inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
     return apply_similarity(inverse, moved)
+
+
+def opening_motion(displacements: np.ndarray, openings: np.ndarray) -> np.ndarray:
+    """How the face moves with its mouth: least squares of displacements = opening · motion, over training frames.
+
+    displacements: canonical, (N, 68, 2); openings: the mouth's opening (`mouth_opening`) beyond that of the neutral face, (N,).
+    Returns (68, 2), the displacement at an opening of 1, in the unit of the displacements.
+    """
+    return np.tensordot(openings, displacements, axes=1) / (openings @ openings)
+
+
+def close_mouth(
+    photo_landmarks: np.ndarray, motion: np.ndarray, mean_neutral: np.ndarray, neutral_opening: float
+) -> np.ndarray:
+    """A person's neutral face (68, 2) from one photo's landmarks (68, 2), whose mouth may be open.
+
+    What the opening beyond `neutral_opening` stands for, by `opening_motion` on the mean face, is taken back at the size of the
+    photo's face. A mouth that is no more open than the neutral one stays as it is.
+    """
+    excess = max(0.0, mouth_opening(photo_landmarks) - neutral_opening)
+    return retarget(-excess * motion, photo_landmarks, mean_neutral)

@@ -18,6 +18,16 @@ def generator_bce(fake: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
 
 
+def discriminator_lsgan(real: Tensor, fake: Tensor) -> Tensor:
+    """Least squares (Mao et al. 2017; Sinha, Eq. 8): ½ E(D(real) − 1)² + ½ E D(fake)², without a sigmoid. D = ½: ¼."""
+    return ((real - 1).square().mean() + fake.square().mean()) / 2
+
+
+def generator_lsgan(fake: Tensor) -> Tensor:
+    """Least squares (Sinha, Eq. 9): ½ E(D(fake) − 1)². D = ½: ⅛."""
+    return (fake - 1).square().mean() / 2
+
+
 def feature_matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     """Squared distance of a discriminator's features of paired frames, summed over its layers (Kesim & Erzin, Eq. 1).
 

@@ -47,14 +47,14 @@ TEMPLATE = """<!doctype html>
 <p><small>{{ signature }}</small></p>
 {% for title, image in charts.items() %}<h2>{{ title }}</h2><img alt="{{ title }}" src="{{ image }}">{% endfor %}
 <h2>Landmarks that speech predicts</h2>
-<p>Against those of the real clips, before any texture; <b>static</b> keeps the first frame's. Velocity error: how far the mouth's
-points are from moving as they should, per frame. Blinks by one definition for all.</p>
+<p>Against those of the real clips, before any texture; <b>static</b> keeps the first frame's. Velocity error: how far the
+mouth's points are from moving as they should, per frame. Blinks by one definition for all.</p>
 <table><tr><th>system{% for label in motion_labels.values() %}<th>{{ label }}{% endfor %}</tr>
 {% for system, row in motion.items() %}<tr><td>{{ system }}{% for metric in motion_labels %}<td>
 {%- if row[metric] is none %}–{% else %}{{ "%.4f"|format(row[metric]) }}{% endif %}{% endfor %}</tr>{% endfor %}</table>
 <h2>What is drawn anew, and where</h2>
-<p>Every fifth frame; below it the colour map, and the map of change: white where a frame takes the colour map, black where it keeps
-the photo. (Sinha's attention map is its negative.)</p>
+<p>Every fifth frame; below it the colour map, and the map of change: white where a frame takes the colour map, black where it
+keeps the photo. (Sinha's attention map is its negative.)</p>
 {% for system, image in maps.items() %}<h3>{{ system }}</h3><img alt="maps of {{ system }}" src="{{ image }}">{% endfor %}
 <h2>Clips</h2>
 <p>Every system speaks with the clip's own sound.</p>

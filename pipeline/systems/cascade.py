@@ -1,7 +1,8 @@
 """The cascades in use: speech → motion of the mean face → landmarks of the person's own face → frames.
 
-ATVGnet and Sinha 2020 differ in either half, and only the latter blinks. `…_true_landmarks` are the second halves alone, driven by
-the landmarks of a real video: what they lack is the texture's fault, and what the whole cascade lacks beside them, the speech's.
+ATVGnet and Sinha 2020 differ in either half, and only the latter blinks. `…_true_landmarks` are the second halves alone, driven
+by the landmarks of a real video: what they lack is the texture's fault, and what the whole cascade lacks beside them, the
+speech's.
 """
 
 from collections.abc import Callable, Iterator
@@ -99,10 +100,8 @@ def speak_atvgnet(network: ATNet, fps: float, driving: Driving, seed: int) -> np
 def speak_identity_preserving(network: LandmarkNet, blinks: BlinkNet, driving: Driving, seed: int) -> np.ndarray:
     """Displacements by speech, with blinks imposed on them, on the photo's face (Sinha §III-A, B)."""
     mean = network.mean_neutral.numpy()
-    neutral = close_mouth(
-        driving.photo_landmarks, network.opening_motion.numpy(), mean, float(network.neutral_opening)
-    )
-    characters = torch.from_numpy(driving.characters)
+    neutral = close_mouth(driving.photo_landmarks, network.opening_motion.numpy(), mean, float(network.neutral_opening))
+    characters = torch.tensor(driving.characters)
     spoken = np.concatenate([network(characters[span]).numpy() for span in pieces(driving.n_frames)])
     moved = with_blinks(spoken, blink_displacements(blinks, driving.n_frames, seed))
     return retarget(moved * inter_ocular_distance(mean), neutral, mean)

@@ -24,7 +24,7 @@ class Driving:
 
 
 class Drawn(NamedTuple):
-    """A frame; and, of systems that compose it, what is drawn anew and where: image = change · colour + (1 − change) · photo."""
+    """A frame; and, where it is composed, what is drawn anew and where: image = change · colour + (1 − change) · photo."""
 
     image: np.ndarray  # uint8 (S, S, 3)
     colour: np.ndarray | None = None  # uint8 (S, S, 3)
@@ -37,8 +37,8 @@ class System:
 
     needs: the names of Driving's fields that drive it. preprocessing: how its training's input was made, and so its own has to
     be: fps, transform, template, and what its features need. frames: (photo uint8 (S, S, 3), driving, seed) → frames, one by
-    one, in constant memory; equal seeds give equal frames. landmarks: of systems that predict them, (driving, seed) → those that
-    they draw from, (n_frames, 68, 2) in crop pixels.
+    one, in constant memory; equal seeds give equal frames. landmarks: of systems that predict them, (driving, seed) → those
+    that they draw from, (n_frames, 68, 2) in crop pixels.
     """
 
     name: str

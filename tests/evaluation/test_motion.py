@@ -18,7 +18,7 @@ def face():
 
 
 def test_velocity_of_a_shifted_face_is_right_and_of_a_still_one_is_the_real_ones(face):
-    assert velocity_error(face, face + [5, -3]) == pytest.approx(0)
+    assert velocity_error(face, face + np.array([5, -3])) == pytest.approx(0)
     still = np.repeat(face[:1], 20, axis=0)
     # Of the mouth's 20 points 3 move, by 3 |Δ sin|.
     assert velocity_error(face, still) == pytest.approx(3 * 3 / 20 * np.abs(np.diff(np.sin(np.arange(20)))).mean())

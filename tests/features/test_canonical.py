@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 
 from pipeline.features.alignment import apply_similarity
-from pipeline.features.canonical import canonical_displacements, face_size, neutral_face, retarget, to_mean_face
-from pipeline.features.landmarks import MOUTH, mouth_opening
+from pipeline.features.canonical import (
+    canonical_displacements,
+    close_mouth,
+    face_size,
+    neutral_face,
+    opening_motion,
+    retarget,
+    to_mean_face,
+)
+from pipeline.features.landmarks import MOUTH, inter_ocular_distance, mouth_opening
 from tests.features.test_alignment import similarity, symmetrical_face
 
 MEAN = symmetrical_face() * 10 + 50
@@ -69,3 +77,57 @@ def test_on_the_mean_face_two_people_at_rest_are_the_same():
     np.testing.assert_allclose(at_rest[0], MEAN)
     np.testing.assert_allclose(at_rest[1], MEAN)
     assert mouth_opening(at_rest[0]) == pytest.approx(mouth_opening(MEAN))
+
+
+def lips_parted(face, gap):
+    """Closed lips, but for `gap` between the inner ones."""
+    face = lips_closed(face)
+    face[65:68, 1] += gap
+    return face
+
+
+def motion_of(neutral):
+    """What training frames of `talking` teach about a face's opening."""
+    track, _ = talking(neutral, 4)
+    return opening_motion(track - neutral, mouth_opening(track) - mouth_opening(neutral))
+
+
+def test_the_motion_of_an_opening_mouth():
+    """Closed form: lower lips go down by the opening times the eyes' distance, and nothing else moves."""
+    neutral = lips_closed(MEAN)
+    expected = np.zeros((68, 2))
+    expected[[*range(55, 60), *range(65, 68)], 1] = inter_ocular_distance(neutral)
+    np.testing.assert_allclose(motion_of(neutral), expected, atol=1e-9)
+
+
+def test_the_motion_is_unmoved_by_what_has_nothing_to_do_with_the_opening():
+    rng = np.random.default_rng(0)
+    openings = rng.uniform(0, 0.5, 20_000)
+    motion = rng.normal(size=(68, 2))
+    noise = rng.normal(0, 0.1, (20_000, 68, 2))
+    np.testing.assert_allclose(opening_motion(openings[:, None, None] * motion + noise, openings), motion, atol=0.02)
+
+
+def test_an_opened_mouth_is_closed():
+    """The face of a photo, larger, turned and with its mouth open, becomes what it was before it was opened."""
+    neutral = lips_parted(MEAN, 0.2)
+    opened = neutral.copy()
+    opened[[*range(55, 60), *range(65, 68)], 1] += 3
+    place = similarity(2.3, 17, (40, -9))
+    closed = close_mouth(apply_similarity(place, opened), motion_of(neutral), neutral, mouth_opening(neutral))
+    np.testing.assert_allclose(closed, apply_similarity(place, neutral), atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [[0.9, 1.0], [1.1, 1.0], [1.0, 0.9], [1.0, 1.1]])
+def test_a_mouth_in_a_face_of_another_shape_is_closed_to_within_a_seventh(shape):
+    mean, person = lips_parted(MEAN, 0.2), lips_parted((MEAN - 50) * shape + 50, 0.2)
+    opened = person.copy()
+    opened[[*range(55, 60), *range(65, 68)], 1] += 3
+    closed = close_mouth(opened, motion_of(mean), mean, mouth_opening(mean))
+    assert np.abs(closed - person).max() < 3 / 7
+
+
+def test_a_closed_mouth_is_not_opened():
+    """Nor one that is less open than the neutral face's."""
+    closed, neutral = lips_closed(MEAN), lips_parted(MEAN, 1)
+    np.testing.assert_allclose(close_mouth(closed, motion_of(neutral), neutral, mouth_opening(neutral)), closed)

@@ -3,7 +3,13 @@ import math
 import pytest
 import torch
 
-from pipeline.models.gan import discriminator_bce, feature_matching, generator_bce
+from pipeline.models.gan import (
+    discriminator_bce,
+    discriminator_lsgan,
+    feature_matching,
+    generator_bce,
+    generator_lsgan,
+)
 
 
 def test_an_undecided_discriminator_costs_log_2():
@@ -21,6 +27,20 @@ def test_by_hand():
 
 def test_a_fooled_discriminator_costs_the_generator_nothing():
     assert generator_bce(torch.full((3, 1), 30.0)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_lsgan_of_an_undecided_discriminator():
+    """D = ½ everywhere: ½ · ¼ + ½ · ¼, and ½ · ¼ (Sinha, Eqs. 8, 9)."""
+    undecided = torch.full((7, 1, 6, 6), 0.5)
+    assert discriminator_lsgan(undecided, undecided).item() == pytest.approx(1 / 4)
+    assert generator_lsgan(undecided).item() == pytest.approx(1 / 8)
+
+
+def test_lsgan_by_hand():
+    """D(real) = 0.8, 1.2 and D(fake) = −1, 0: ½ · 0.04 + ½ · ½; ½ · (4 + 1)/2. A score too high costs as one too low."""
+    real, fake = torch.tensor([0.8, 1.2]), torch.tensor([-1.0, 0.0])
+    assert discriminator_lsgan(real, fake).item() == pytest.approx(0.27)
+    assert generator_lsgan(fake).item() == pytest.approx(1.25)
 
 
 def test_feature_matching_sums_the_layers_means():

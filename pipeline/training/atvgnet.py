@@ -1,0 +1,241 @@
+"""Train ATVGnet's two networks from the shards, each by itself, and load the trained ones."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UserError
+from pipeline.features.canonical import to_mean_face
+from pipeline.features.landmarks import MIRRORED, inter_ocular_distance
+from pipeline.features.pca import fit_pca
+from pipeline.features.windows import mfcc_windows
+from pipeline.models.atvgnet import (
+    ATNet,
+    AudioToLandmark,
+    Excerpts,
+    LandmarkToTexture,
+    Settings,
+    Speech,
+    VGNet,
+    for_inference,
+)
+from pipeline.parameters import AtNet, Parameters, VgNet
+from pipeline.training.checkpoints import load_checkpoint, not_of_this_system
+from pipeline.training.data import ClipStore, excerpt, images_to_tensor, training_key
+from pipeline.training.faces import face_statistics
+from pipeline.training.loop import fit
+from pipeline.training.machine import fabric_for
+
+# The paper's modules that a training's result depends on.
+CODE = (
+    *(f"features/{name}.py" for name in ("alignment", "canonical", "landmarks", "pca", "windows")),
+    *(f"models/{name}.py" for name in ("atvgnet", "gan")),
+    *(f"training/{name}.py" for name in ("atvgnet", "faces")),
+)
+# What AT-net knows of faces: its buffers.
+FACES = ("mean", "basis", "mean_neutral", "opening_motion", "neutral_opening")
+# Neighbouring frames are alike: every so many are enough to find the principal components.
+PCA_STEP = 4
+
+
+def train_audio_to_landmark(p: Parameters, data: Path, losses: Path) -> None:
+    """Train AT-net on the training split; leaves checkpoints in data/audio_to_landmark/atvgnet."""
+    schedule = p.atvgnet.audio_to_landmark
+    store = ClipStore(data, "landmarks", "neutral", "mfcc")
+    faces = MeanFace(store, p.alignment.image_size, len(schedule.boost))
+    batches = SpeechBatches(store, faces, p.corpus.fps, schedule.excerpt_frames, schedule.batch, p.seed)
+    torch.manual_seed(p.seed)
+    generator = ATNet(Settings(p.alignment.image_size, p.atvgnet.width, tuple(schedule.boost)))
+    for name in FACES:
+        getattr(generator, name).copy_(torch.from_numpy(getattr(faces, name)))
+    _train(AudioToLandmark(generator), batches, schedule, store, p, data / "audio_to_landmark" / "atvgnet", losses)
+
+
+def train_landmark_to_texture(p: Parameters, data: Path, losses: Path) -> None:
+    """Train VG-net on the training split; leaves checkpoints in data/landmark_to_texture/atvgnet."""
+    schedule = p.atvgnet.landmark_to_texture
+    weights = dict(schedule.weights)
+    if not any(weights.values()):
+        raise UserError(
+            "params.yaml: atvgnet.landmark_to_texture.weights: all are 0, so that there is nothing to train for"
+        )
+    store = ClipStore(data, "crops", "landmarks")
+    batches = TextureBatches(store, schedule.excerpt_frames, schedule.batch, p.seed)
+    torch.manual_seed(p.seed)
+    system = LandmarkToTexture(Settings(p.alignment.image_size, p.atvgnet.width), weights, schedule.dynamic)
+    _train(system, batches, schedule, store, p, data / "landmark_to_texture" / "atvgnet", losses)
+
+
+def _train(
+    system: AudioToLandmark | LandmarkToTexture,
+    batches: "SpeechBatches | TextureBatches",
+    schedule: AtNet | VgNet,
+    store: ClipStore,
+    p: Parameters,
+    out: Path,
+    losses: Path,
+) -> None:
+    description = {
+        "system": "atvgnet",
+        "settings": asdict(system.generator.settings),
+        "preprocessing": {
+            "fps": p.corpus.fps,
+            "transform": p.alignment.transform,
+            "template": np.load(store.data / "alignment" / "template.npy").tolist(),
+            "image_size": p.alignment.image_size,
+        },
+    }
+    how = schedule.model_dump(exclude={"epochs"}) | {"betas": list(p.atvgnet.betas), "seed": p.seed}
+    key = training_key(description | {"schedule": how, "step": out.parent.name}, store, CODE)
+
+    def adam(network: nn.Module) -> torch.optim.Adam:
+        return torch.optim.Adam(network.parameters(), schedule.learning_rate, tuple(p.atvgnet.betas), fused=True)
+
+    optimizers = {"generator": adam(system.generator)}
+    if isinstance(system, LandmarkToTexture):
+        optimizers["discriminators"] = adam(system.discriminator)
+    fabric, memory_format = fabric_for(p.training.device, p.training.precision)
+    fit(fabric, memory_format, system, optimizers, batches, schedule.epochs, out, losses, description, key)
+
+
+class MeanFace:
+    """The mean neutral face, the motion of clips on it, and its principal components: what AT-net holds as buffers, in eye
+    distances, the origin at the crop's centre."""
+
+    def __init__(self, store: ClipStore, image_size: int, components: int):
+        self.store = store
+        faces = face_statistics(store)
+        unit = inter_ocular_distance(faces["mean_neutral"])
+        self.mean_neutral = ((faces["mean_neutral"] - image_size / 2) / unit).astype(np.float32)
+        self.opening_motion = (faces["opening_motion"] / unit).astype(np.float32)
+        self.neutral_opening = np.array(faces["neutral_opening"], np.float32)
+        samples = np.concatenate([self.landmarks(clip)[::PCA_STEP] for clip in store.train])
+        self.mean, self.basis, _ = fit_pca(samples, components)
+
+    def landmarks(self, clip: str) -> np.ndarray:
+        """A clip's motion on the mean neutral face: float32 (T, 68, 2)."""
+        moved = to_mean_face(self.store.landmarks.landmarks(clip), self.store.neutral[clip], self.mean_neutral)
+        return moved.astype(np.float32)
+
+    def components(self, landmarks: np.ndarray) -> np.ndarray:
+        """(…, 68, 2) → (…, k)."""
+        return (landmarks.reshape(*landmarks.shape[:-2], -1) - self.mean) @ self.basis.T
+
+
+class SpeechBatches:
+    """Excerpts of the training clips for AT-net, each clip once an epoch, in random order."""
+
+    def __init__(self, store: ClipStore, faces: MeanFace, fps: float, excerpt_frames: int, batch: int, seed: int):
+        self.store, self.faces, self.fps = store, faces, fps
+        self.excerpt_frames, self.batch, self.seed = excerpt_frames, batch, seed
+
+    def __len__(self) -> int:
+        return -(-len(self.store.train) // self.batch)
+
+    def epoch(self, number: int) -> Iterator[Speech]:
+        """The example is a random frame of the clip: the published one, just before the excerpt, tells the pose and mouth."""
+        rng = np.random.default_rng([self.seed, number])
+        for clips in _grouped(rng.permutation(self.store.train), self.batch):
+            yield _stacked(Speech, [self._excerpt(clip, rng) for clip in clips])
+
+    def validation(self) -> Iterator[Speech]:
+        """Whole clips; the example is the mean neutral face, as in synthesis from a photo."""
+        example = self.faces.components(self.faces.mean_neutral)
+        for clip in self.store.validation:
+            landmarks = self.faces.landmarks(clip)
+            windows = mfcc_windows(self.store.mfcc[clip], len(landmarks), self.fps)
+            yield _stacked(Speech, [(windows, example, self.faces.components(landmarks), landmarks)])
+
+    def _excerpt(self, clip: str, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        landmarks = self.faces.landmarks(clip)
+        windows = mfcc_windows(self.store.mfcc[clip], len(landmarks), self.fps)
+        components = self.faces.components(landmarks)
+        frames = _frames(len(landmarks), self.excerpt_frames, rng)
+        return windows[frames], components[rng.integers(len(landmarks))], components[frames], landmarks[frames]
+
+
+class TextureBatches:
+    """Excerpts of the training clips for VG-net, each clip once an epoch, in random order, half of them mirrored."""
+
+    def __init__(self, store: ClipStore, excerpt_frames: int, batch: int, seed: int):
+        self.store, self.excerpt_frames, self.batch, self.seed = store, excerpt_frames, batch, seed
+
+    def __len__(self) -> int:
+        return -(-len(self.store.train) // self.batch)
+
+    def epoch(self, number: int) -> Iterator[Excerpts]:
+        """The photo is a random frame of the clip, as published."""
+        rng = np.random.default_rng([self.seed, number])
+        for clips in _grouped(rng.permutation(self.store.train), self.batch):
+            excerpts = []
+            for clip in clips:
+                n = len(self.store.crops[clip])
+                frames = _frames(n, self.excerpt_frames, rng)
+                excerpts.append(self._excerpt(clip, frames, int(rng.integers(n)), mirror=bool(rng.integers(2))))
+            yield Excerpts(*map(torch.stack, zip(*excerpts, strict=True)))
+
+    def validation(self) -> Iterator[Excerpts]:
+        """Whole clips from their first frame, never mirrored."""
+        for clip in self.store.validation:
+            frames = np.arange(len(self.store.crops[clip]))
+            yield Excerpts(*(x[None] for x in self._excerpt(clip, frames, 0, mirror=False)))
+
+    def _excerpt(self, clip: str, frames: np.ndarray, photo: int, mirror: bool) -> tuple[Tensor, ...]:
+        chosen = [photo, *frames]
+        crops, landmarks = self.store.crops[clip][chosen], self.store.landmarks.landmarks(clip)[chosen]
+        if mirror:
+            crops, landmarks = crops[:, :, ::-1], mirrored(landmarks, crops.shape[2])
+        images, faces = images_to_tensor(crops), scaled(landmarks, crops.shape[2])
+        return images[0], faces[0], faces[1:], images[1:]
+
+
+def scaled(landmarks: np.ndarray, image_size: int) -> Tensor:
+    """Landmarks as VG-net takes them: crop pixels (…, 68, 2) → −1 … 1 across the crop."""
+    return torch.from_numpy(((landmarks - image_size / 2) * 2 / image_size).astype(np.float32))
+
+
+def mirrored(landmarks: np.ndarray, image_size: int) -> np.ndarray:
+    """The landmarks of the crops mirrored left to right: (…, 68, 2) → (…, 68, 2), in pixels."""
+    return landmarks[..., MIRRORED, :] * [-1, 1] + [image_size - 1, 0]
+
+
+def _frames(n_frames: int, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `length` frames in a row. A clip that is shorter is held at its last frame: a batch has one length."""
+    return np.minimum(excerpt(n_frames, length, rng).start + np.arange(length), n_frames - 1)
+
+
+def _grouped(clips: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(clips), size):
+        yield clips[start : start + size]
+
+
+def _stacked(batch: type, excerpts: list[tuple[np.ndarray, ...]]) -> Speech:
+    return batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*excerpts, strict=True)))
+
+
+def load_audio_to_landmark(folder: Path) -> tuple[ATNet, dict]:
+    """AT-net of best.pt in `folder`, in evaluation mode, and the checkpoint's description.
+
+    Raises UserError where the file is missing or is not such a checkpoint.
+    """
+    return _load(ATNet, folder)
+
+
+def load_landmark_to_texture(folder: Path) -> tuple[VGNet, dict]:
+    """VG-net of best.pt in `folder`, ready to generate, and the checkpoint's description. Raises as above."""
+    network, description = _load(VGNet, folder)
+    return for_inference(network), description
+
+
+def _load(kind: type[nn.Module], folder: Path) -> tuple[nn.Module, dict]:
+    checkpoint = load_checkpoint(folder / "best.pt", f"{folder.parent.name}@{folder.name}")
+    try:
+        network = kind(Settings(**checkpoint["description"]["settings"]))
+        network.load_state_dict(checkpoint["generator"])
+    except Exception as error:
+        raise not_of_this_system(folder / "best.pt", error) from error
+    return network.eval(), checkpoint["description"]

@@ -1,0 +1,29 @@
+"""What the training split knows of faces in general, for systems that move the mean face (Sinha 2020, §III-A)."""
+
+import numpy as np
+
+from pipeline.features.canonical import canonical_displacements, opening_motion
+from pipeline.features.landmarks import mouth_opening
+from pipeline.training.data import ClipStore
+
+
+def face_statistics(store: ClipStore) -> dict[str, np.ndarray]:
+    """The training split's neutral face, and how a face moves with its mouth; `store` has landmarks and neutral faces.
+
+    mean_neutral: (68, 2), crop pixels, of the subjects' neutral faces, each the mean of its clips';
+    opening_motion: (68, 2), crop pixels on the mean face at a mouth's opening of 1 beyond the neutral one;
+    neutral_opening: (), mean opening of the neutral faces.
+    """
+    subjects = store.clips.loc[store.train].groupby("subject").groups.values()
+    neutrals = np.stack([np.mean([store.neutral[clip] for clip in clips], axis=0) for clips in subjects])
+    mean_neutral = neutrals.mean(axis=0)
+    displacements, openings = [], []
+    for clip in store.train:
+        landmarks, neutral = store.landmarks.landmarks(clip), store.neutral[clip]
+        displacements.append(canonical_displacements(landmarks, neutral, mean_neutral))
+        openings.append(mouth_opening(landmarks) - mouth_opening(neutral))
+    return {
+        "mean_neutral": mean_neutral,
+        "opening_motion": opening_motion(np.concatenate(displacements), np.concatenate(openings)),
+        "neutral_opening": mouth_opening(neutrals).mean(),
+    }
