@@ -53,6 +53,8 @@ def discrepancy(network: BlinkNet, windows: EyeWindows) -> float:
     return window_mmd(batch.real, network(batch.noise)[0][:, WARM_UP:], windows.unit).item()
 
 
-def _rounded(value: float) -> float | None:
-    """Four significant digits; JSON has no NaN, which becomes null."""
+def _rounded(value: float | int) -> float | int | None:
+    """Four significant digits, counts whole; JSON has no NaN, which becomes null."""
+    if isinstance(value, int):
+        return value
     return None if np.isnan(value) else float(f"{value:.4g}")
