@@ -18,8 +18,9 @@ NOISE_SIZE = 10  # §IV
 # §IV draws z from N(μ, σ²) and says neither. With σ = 1 the network begins almost linear, and noise that passes through it
 # linearly makes eyes tremble; with 3 its gates saturate, as rare events need.
 NOISE_STD = 3.0
-# Widths of the kernel, times `spread`: from an open eye to a blink at four, the blink's shape at one. Eq. 5 does not give σ.
-BANDWIDTHS = (1.0, 4.0)
+# Widths σ of the kernel, times `spread`: the wide one reaches from open eyes to a blink, the narrow one sees its shape. The
+# paper does not give σ.
+BANDWIDTHS = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Windows(NamedTuple):
     real: Tensor  # (N, T, 44), canonical displacements of EYE_REGION (x0, y0, x1, …), in eye distances
     noise: Tensor  # (M, warm-up + T, 10)
     # Of all training windows:
-    unit: Tensor  # (22,), `spread`
+    unit: Tensor  # (2, 22), `spread`
     low: Tensor  # (44,), least displacements
     high: Tensor  # (44,), greatest displacements
 
@@ -46,13 +47,18 @@ class Windows(NamedTuple):
 
 
 class BlinkNet(nn.Module):
-    """Noise → GRU → coefficients of the principal components → displacements (§IV, Fig. 5)."""
+    """Noise → GRU → coefficients of the principal components → displacements (§IV, Fig. 5).
+
+    Between state and coefficients stands a layer of leaky ReLUs: each is a threshold, which a rare event needs.
+    """
 
     def __init__(self, s: Settings):
         super().__init__()
         self.settings = s
         self.rnn = nn.GRU(NOISE_SIZE, s.units, batch_first=True)
-        self.coefficients = nn.Linear(s.units, s.components)
+        self.coefficients = nn.Sequential(
+            nn.Linear(s.units, s.units), nn.LeakyReLU(0.2), nn.Linear(s.units, s.components)
+        )
         self.displacements = nn.Linear(s.components, 2 * len(EYE_REGION))
 
     def start_from(self, mean: np.ndarray, components: np.ndarray, deviations: np.ndarray) -> None:
@@ -72,9 +78,12 @@ class BlinkNet(nn.Module):
 
 def kernel(x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
     """exp(−|x − y|²/2σ) of Eq. 5, with σ where a Gaussian has σ², of all pairs: (…, N, D), (…, M, D), (…) → (…, N, M)."""
-    squares = x.square().sum(-1)[..., :, None] + y.square().sum(-1)[..., None, :]
-    distances = (squares - 2 * x @ y.transpose(-1, -2)).clamp_min(0)
-    return torch.exp(-distances / (2 * sigma[..., None, None]))
+    x, y = (sample / sigma[..., None, None].sqrt() for sample in (x, y))
+    # −|x − y|²/2 = x·y − |x|²/2 − |y|²/2 as a single product of matrices: this is where training spends its time.
+    x_half, y_half = (sample.square().sum(-1, keepdim=True) / 2 for sample in (x, y))
+    left = torch.cat([x, -x_half, torch.ones_like(x_half)], dim=-1)
+    right = torch.cat([y, torch.ones_like(y_half), -y_half], dim=-1)
+    return torch.exp(left @ right.transpose(-1, -2))
 
 
 def mmd(real: Tensor, fake: Tensor, sigma: Tensor) -> Tensor:
@@ -91,24 +100,33 @@ def mmd(real: Tensor, fake: Tensor, sigma: Tensor) -> Tensor:
     )
 
 
-def trajectories(windows: Tensor) -> Tensor:
-    """Each point's way through each window, what §III-B compares the distributions of: (N, T, 44) → (22, N, 2T)."""
-    return windows.unflatten(-1, (-1, 2)).permute(2, 0, 1, 3).flatten(2)
+def trajectories(windows: Tensor) -> tuple[Tensor, Tensor]:
+    """Each point's way through each window, what §III-B compares the distributions of, and its motion over two frames.
+
+    (N, T, 44) → (22, N, 2T), (22, N, 2T − 4). In the motion a blink is all there is: slow drift, as large as a blink, is gone.
+    """
+    ways, motion = (
+        x.unflatten(-1, (-1, 2)).permute(2, 0, 1, 3).flatten(2) for x in (windows, windows[:, 2:] - windows[:, :-2])
+    )
+    return ways, motion
 
 
 def spread(windows: Tensor) -> Tensor:
-    """The total variance of each point's trajectories, half their mean squared distance: (N, T, 44) → (22,).
+    """The total variance of each point's trajectories, half their mean squared distance: (N, T, 44) → (2, 22).
 
     The unit of the kernel's width. The usual one, the median distance, is that of two windows without a blink, as most are: a
     kernel so narrow takes a shallow blink and a deep one for equally wrong, and has no gradient from one to the other.
     """
-    return trajectories(windows).var(dim=1).sum(dim=-1)
+    return torch.stack([x.var(dim=1).sum(dim=-1) for x in trajectories(windows)])
 
 
 def window_mmd(real: Tensor, fake: Tensor, unit: Tensor) -> Tensor:
-    """MMD² of the points' trajectories, (N, T, 44) and (M, T, 44), mean over points and BANDWIDTHS times `unit` (22,)."""
-    real, fake = trajectories(real), trajectories(fake)
-    return torch.stack([mmd(real, fake, width * unit).mean() for width in BANDWIDTHS]).mean()
+    """MMD² of the points' trajectories, (N, T, 44) and (M, T, 44), mean over points, ways and motion, and BANDWIDTHS.
+
+    unit: (2, 22), of the kernel's width.
+    """
+    pairs = zip(trajectories(real), trajectories(fake), unit, strict=True)
+    return torch.stack([mmd(x, y, width * u).mean() for x, y, u in pairs for width in BANDWIDTHS]).mean()
 
 
 def beyond_range(fake: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -11,7 +11,15 @@ from pipeline.features.landmarks import eye_aspect_ratio
 from pipeline.models.blink import BlinkNet, window_mmd
 from pipeline.parameters import Parameters
 from pipeline.report.pictures import blink_distributions
-from pipeline.training.blink import MANY, WARM_UP, EyeWindows, blink_displacements, load, on_the_face, untrained_network
+from pipeline.training.blink import (
+    VALIDATION,
+    WARM_UP,
+    EyeWindows,
+    blink_displacements,
+    load,
+    on_the_face,
+    untrained_network,
+)
 
 # Generated clips per real one, so that chance in them adds little to chance in the corpus.
 REPEATS = 10
@@ -41,10 +49,12 @@ def compare_blinks(p: Parameters, data: Path) -> None:
 @torch.inference_mode()
 def discrepancy(network: BlinkNet, windows: EyeWindows) -> float:
     """MMD² of what a network generates from the training windows."""
-    batch = windows.windows(windows.train, MANY, np.random.default_rng(windows.seed))
+    batch = windows.windows(windows.train, VALIDATION, np.random.default_rng(windows.seed))
     return window_mmd(batch.real, network(batch.noise)[0][:, WARM_UP:], windows.unit).item()
 
 
-def _rounded(value: float) -> float | None:
-    """Four significant digits; JSON has no NaN, which becomes null."""
+def _rounded(value: float | int) -> float | int | None:
+    """Four significant digits, counts whole; JSON has no NaN, which becomes null."""
+    if isinstance(value, int):
+        return value
     return None if np.isnan(value) else float(f"{value:.4g}")

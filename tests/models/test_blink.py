@@ -74,30 +74,31 @@ def test_mmd_does_not_see_the_order_of_a_sample():
 
 def test_a_trajectory_is_one_points_way_through_a_window():
     windows = torch.arange(2 * 3 * 44.0).reshape(2, 3, 44)
-    ways = trajectories(windows)
+    ways, motion = trajectories(windows)
     assert ways.shape == (22, 2, 6)
     # The second point's x and y are columns 2 and 3, at frames 0, 1, 2 of the first window.
     assert ways[1, 0].tolist() == [2, 3, 46, 47, 90, 91]
+    assert motion[1].tolist() == [[88, 88], [88, 88]]
 
 
 def test_the_unit_is_half_the_mean_squared_distance():
     windows = normal(40, 5, 44)
-    ways = trajectories(windows)[7]
-    distances = (ways[:, None] - ways[None]).square().sum(-1)
-    # Over pairs of different windows.
-    assert spread(windows)[7].item() == pytest.approx(distances.sum().item() / (40 * 39) / 2, rel=1e-4)
+    for found, unit in zip(trajectories(windows), spread(windows), strict=True):
+        distances = (found[7, :, None] - found[7, None]).square().sum(-1)
+        # Over pairs of different windows.
+        assert unit[7].item() == pytest.approx(distances.sum().item() / (40 * 39) / 2, rel=1e-4)
 
 
-def test_points_that_stay_apart_in_time_are_seen():
-    """The frames of every window, shuffled together, have the same values at other times."""
-    real = torch.zeros(30, 6, 44)
-    real[:, 2] = 1 + 0.1 * normal(30, 44)
-    later = real.roll(2, dims=1)
-    unit = torch.ones(22)
-    assert window_mmd(real, real, unit).item() == pytest.approx(0, abs=1e-6)
-    # Two points of one (T · 2) trajectory each differ by 1 twice: |x − y|² is about 4.
-    expected = np.mean([2 - 2 * np.exp(-4 / (2 * width)) for width in BANDWIDTHS])
-    assert window_mmd(real, later, unit).item() == pytest.approx(expected, rel=0.1)
+def test_a_blink_at_another_time_is_another_trajectory():
+    """A step of every coordinate by 1 at the third of six frames, or at the fifth: two frames × (x, y) differ by 1, and of
+    the four motions over two frames (0 0 1 1 | …) those that begin at frames 0, 1 and those at 2, 3."""
+    early, late = torch.zeros(5, 6, 44), torch.zeros(5, 6, 44)
+    early[:, 2:], late[:, 4:] = 1, 1
+    unit = torch.ones(2, 22)
+    assert window_mmd(early, early, unit).item() == pytest.approx(0, abs=1e-6)
+    # |x − y|² is 4 for the ways and 8 for the motions.
+    expected = np.mean([2 - 2 * np.exp(-d / (2 * width)) for d in (4, 8) for width in BANDWIDTHS])
+    assert window_mmd(early, late, unit).item() == pytest.approx(expected)
 
 
 def test_beyond_range_is_nought_within_and_a_share_of_the_range_without():
