@@ -71,12 +71,15 @@ def upconvolution(channels: int, filters: int) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """Two convolutions, added to their input; dropout between them as published."""
+    """Two convolutions, added to their input; dropout between them, as published at a width of 1.
 
-    def __init__(self, filters: int):
+    Narrower layers have less to spare: theirs drop as much less as they are narrower.
+    """
+
+    def __init__(self, filters: int, width: float):
         super().__init__()
         second = convolution(filters, filters)[:2]
-        self.layers = nn.Sequential(*convolution(filters, filters), nn.Dropout(0.5), *second)
+        self.layers = nn.Sequential(*convolution(filters, filters), nn.Dropout(0.5 * min(1.0, width)), *second)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
@@ -257,7 +260,7 @@ class VGNet(nn.Module):
         )
         self.fuse = convolution(2 * d, b)
         self.gru = ConvGRU(b, d)
-        self.decoder = nn.Sequential(*(Residual(d) for _ in range(9)), *upconvolution(d, c), *upconvolution(c, b))
+        self.decoder = nn.Sequential(*(Residual(d, s.width) for _ in range(9)), *upconvolution(d, c), *upconvolution(c, b))
         self.last = nn.Sequential(*upconvolution(b, a), *upconvolution(a, e))
         self.heads = nn.Conv2d(e, 4, 7, padding=3)  # colour and change at once
         initialise(self, s.width)
