@@ -24,7 +24,7 @@ from pipeline.features.characters.steps import step_windows
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.tracking import detect_video
 from pipeline.synthesis import write_clip
-from pipeline.systems.registry import SYSTEMS, load
+from pipeline.systems.registry import LANDMARK_DRIVEN, SYSTEMS, load
 from pipeline.systems.system import Driving, System
 from pipeline.training.characters import recogniser
 from pipeline.video import read_audio
@@ -79,10 +79,6 @@ def talk(
     how, size = system.preprocessing, system.image_size
     template, fps = np.array(how["template"]), how["fps"]
     driven_by_speech = bool(system.needs - {"landmarks"})
-    if driven_by_speech and not audio and not driving_video:
-        raise UserError(f"{name} is driven by speech: give --audio")
-    if "landmarks" in system.needs and not driving_video:
-        raise UserError(f"{name} is driven by landmarks: give a --driving-video")
     photo, photo_landmarks = align_photo(read_photo(image), template, size, how["transform"], image)
     waveform = _sound(audio, driving_video, needed=driven_by_speech)
     landmarks, lengths = None, []
@@ -152,6 +148,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.output.suffix.lower() not in (".mp4", ".mkv"):
         sys.exit(f"error: --output: {args.output} must end in .mp4 or .mkv")
+    if args.system in LANDMARK_DRIVEN and not args.driving_video:
+        sys.exit(f"error: {args.system} is driven by landmarks: give a --driving-video")
+    if not (args.audio or args.driving_video):
+        sys.exit(f"error: {args.system} is driven by speech: give --audio")
     talk(args.system, args.image, args.audio, args.driving_video, args.output, args.seed, not args.no_mark)
 
 

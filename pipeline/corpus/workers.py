@@ -136,11 +136,19 @@ def _cluster(attempt: Callable, items: list[Item], address: str) -> Iterator[tup
 
         n_running = 2 * max(1, sum(client.nthreads().values()))
         finished = as_completed([submit() for _ in range(min(n_running, len(waiting)))])
+        suspects = []
         for future in finished:
+            item = running.pop(future.key)
             try:
-                result = future.result()
+                yield item, future.result()
             except KilledWorker:
-                result = ClipRejected("crashed", "its workers on the cluster died, one after the other")
-            yield running.pop(future.key), result
+                suspects.append(item)
             if waiting:
                 finished.add(submit())
+        # Each of them was with a worker that died; which of them killed it shows when it has one of its own.
+        for item in suspects:
+            try:
+                result = client.submit(attempt, item, pure=False).result()
+            except KilledWorker:
+                result = ClipRejected("crashed", "its workers on the cluster died, one after the other")
+            yield item, result

@@ -260,7 +260,9 @@ class VGNet(nn.Module):
         )
         self.fuse = convolution(2 * d, b)
         self.gru = ConvGRU(b, d)
-        self.decoder = nn.Sequential(*(Residual(d, s.width) for _ in range(9)), *upconvolution(d, c), *upconvolution(c, b))
+        self.decoder = nn.Sequential(
+            *(Residual(d, s.width) for _ in range(9)), *upconvolution(d, c), *upconvolution(c, b)
+        )
         self.last = nn.Sequential(*upconvolution(b, a), *upconvolution(a, e))
         self.heads = nn.Conv2d(e, 4, 7, padding=3)  # colour and change at once
         initialise(self, s.width)

@@ -18,6 +18,9 @@ SYSTEMS: dict[str, Callable[[str, Path], System]] = {
     "identity_preserving_true_landmarks": cascade.load_identity_preserving,
 }
 
+# Those that follow a driving video; the others speak.
+LANDMARK_DRIVEN = ("landmark", "speech_landmark", "atvgnet_true_landmarks", "identity_preserving_true_landmarks")
+
 
 def load(name: str, data: Path) -> System:
     """The system of that name, as trained in `data`."""
