@@ -24,7 +24,7 @@ from pipeline.models.atvgnet import (
     for_inference,
 )
 from pipeline.parameters import AtNet, Parameters, VgNet
-from pipeline.training.checkpoints import load_checkpoint, not_of_this_system
+from pipeline.training.checkpoints import load_network
 from pipeline.training.data import ClipStore, excerpt, images_to_tensor, training_key
 from pipeline.training.faces import face_statistics
 from pipeline.training.loop import fit
@@ -222,20 +222,10 @@ def load_audio_to_landmark(folder: Path) -> tuple[ATNet, dict]:
 
     Raises UserError where the file is missing or is not such a checkpoint.
     """
-    return _load(ATNet, folder)
+    return load_network(folder, f"audio_to_landmark@{folder.name}", ATNet, Settings)
 
 
 def load_landmark_to_texture(folder: Path) -> tuple[VGNet, dict]:
     """VG-net of best.pt in `folder`, ready to generate, and the checkpoint's description. Raises as above."""
-    network, description = _load(VGNet, folder)
+    network, description = load_network(folder, f"landmark_to_texture@{folder.name}", VGNet, Settings)
     return for_inference(network), description
-
-
-def _load(kind: type[nn.Module], folder: Path) -> tuple[nn.Module, dict]:
-    checkpoint = load_checkpoint(folder / "best.pt", f"{folder.parent.name}@{folder.name}")
-    try:
-        network = kind(Settings(**checkpoint["description"]["settings"]))
-        network.load_state_dict(checkpoint["generator"])
-    except Exception as error:
-        raise not_of_this_system(folder / "best.pt", error) from error
-    return network.eval(), checkpoint["description"]

@@ -17,7 +17,7 @@ from pipeline.features.canonical import canonical_displacements
 from pipeline.features.pca import fit_pca
 from pipeline.models.blink import EYE_REGION, NOISE_SIZE, NOISE_STD, Blink, BlinkNet, Settings, Windows, spread
 from pipeline.parameters import Parameters
-from pipeline.training.checkpoints import load_checkpoint, not_of_this_system
+from pipeline.training.checkpoints import load_network
 from pipeline.training.data import ClipStore, training_key
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
@@ -149,14 +149,7 @@ def load(folder: Path) -> tuple[BlinkNet, dict]:
 
     Raises UserError where the file is missing or is not such a checkpoint.
     """
-    checkpoint = load_checkpoint(folder / "best.pt", "blink")
-    description = checkpoint["description"]
-    try:
-        network = BlinkNet(Settings(**description["settings"]))
-        network.load_state_dict(checkpoint["generator"])
-    except Exception as error:
-        raise not_of_this_system(folder / "best.pt", error) from error
-    return network.eval(), description
+    return load_network(folder, "blink", BlinkNet, Settings)
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pipeline.errors import UserError
 
@@ -16,21 +17,22 @@ def save(path: Path, content: dict) -> None:
     os.replace(partial, path)
 
 
-def load_checkpoint(path: Path, stage: str) -> dict:
-    """Read a best.pt: {"generator", "description", "epoch"}.
+def load_network(folder: Path, stage: str, network: type[nn.Module], settings: type) -> tuple[nn.Module, dict]:
+    """The generator of best.pt in a system's folder, in evaluation mode, and what the checkpoint says of it.
 
-    stage: what trains it, as `dvc repro` calls it. Raises UserError where the file is missing or is no such checkpoint.
+    stage: what trains it, as `dvc repro` calls it. network, settings: the classes; description["settings"] are the latter's
+    fields. Raises UserError where the file is missing, cannot be read, or is another system's than the folder's name says.
     """
+    path = folder / "best.pt"
     if not path.exists():
         raise UserError(f"{path} does not exist; train it with `dvc repro {stage}`")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        _ = checkpoint["generator"], checkpoint["description"]["system"]
+        description = checkpoint["description"]
+        if description["system"] != folder.name:
+            raise ValueError(f"it is one of {description['system']}")
+        generator = network(settings(**description["settings"]))
+        generator.load_state_dict(checkpoint["generator"])
     except Exception as error:
-        raise not_of_this_system(path, error) from error
-    return checkpoint
-
-
-def not_of_this_system(path: Path, error: Exception) -> UserError:
-    """What to raise where a checkpoint can be read, or not even that, and its weights do not fit the networks."""
-    return UserError(f"{path} is not a checkpoint of this system ({type(error).__name__}); train it anew")
+        raise UserError(f"{path} is not a checkpoint of this system ({type(error).__name__}); train it anew") from error
+    return generator.eval(), description

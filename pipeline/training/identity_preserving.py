@@ -26,7 +26,7 @@ from pipeline.models.identity_preserving import (
     pixel_mask,
 )
 from pipeline.parameters import Parameters
-from pipeline.training.checkpoints import load_checkpoint, not_of_this_system
+from pipeline.training.checkpoints import load_network
 from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor, training_key
 from pipeline.training.faces import face_statistics
 from pipeline.training.loop import fit
@@ -84,12 +84,12 @@ def train_landmark_to_texture(p: Parameters, data: Path, losses: Path) -> None:
 
 def load_audio_to_landmark(folder: Path) -> tuple[LandmarkNet, dict]:
     """The trained network of best.pt in `folder`, and its description. Raises UserError where there is none."""
-    return _load(folder, "audio_to_landmark", LandmarkNet, LandmarkSettings)
+    return load_network(folder, f"audio_to_landmark@{folder.name}", LandmarkNet, LandmarkSettings)
 
 
 def load_landmark_to_texture(folder: Path) -> tuple[TextureGenerator, dict]:
     """The trained generator of best.pt in `folder`, and its description. Raises UserError where there is none."""
-    return _load(folder, "landmark_to_texture", TextureGenerator, TextureSettings)
+    return load_network(folder, f"landmark_to_texture@{folder.name}", TextureGenerator, TextureSettings)
 
 
 class SpeechExcerpts:
@@ -191,15 +191,3 @@ def _adam(network: nn.Module, p: Parameters, schedule) -> torch.optim.Adam:
 def _key(description: dict, p: Parameters, schedule, store: ClipStore, code: tuple[str, ...]) -> str:
     trained = {"schedule": schedule.model_dump(exclude={"epochs"}), "betas": p.identity_preserving.betas}
     return training_key(description | trained | {"seed": p.seed}, store, code)
-
-
-def _load(folder: Path, stage: str, network, settings) -> tuple[nn.Module, dict]:
-    path = folder / "best.pt"
-    checkpoint = load_checkpoint(path, f"{stage}@{folder.name}")
-    description = checkpoint["description"]
-    try:
-        network = network(settings(**description["settings"]))
-        network.load_state_dict(checkpoint["generator"])
-    except Exception as error:
-        raise not_of_this_system(path, error) from error
-    return network.eval(), description

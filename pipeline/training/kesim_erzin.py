@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.features.windows import columns_per_frame, mel_windows, window_columns
 from pipeline.models.kesim_erzin import NOISE_SIZE, Clip, Generator, KesimErzin, Settings
 from pipeline.parameters import Parameters
-from pipeline.training.checkpoints import load_checkpoint, not_of_this_system
+from pipeline.training.checkpoints import load_network
 from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor, training_key
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
@@ -135,11 +135,4 @@ def load(folder: Path) -> tuple[Generator, dict]:
 
     Raises UserError where the file is missing or is not such a checkpoint.
     """
-    checkpoint = load_checkpoint(folder / "best.pt", f"end_to_end@{folder.name}")
-    description = checkpoint["description"]
-    try:
-        generator = Generator(Settings(**description["settings"]))
-        generator.load_state_dict(checkpoint["generator"])
-    except Exception as error:
-        raise not_of_this_system(folder / "best.pt", error) from error
-    return generator.eval(), description
+    return load_network(folder, f"end_to_end@{folder.name}", Generator, Settings)
