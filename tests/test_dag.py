@@ -72,9 +72,11 @@ def sources(name: str) -> list[tuple[Path, ...]]:
     """Where a stage reads parameters: files, each with the functions in it that belong to another stage."""
     training = ROOT / "pipeline" / "training"
     cascade = {"audio_to_landmark": "train_landmark_to_texture", "landmark_to_texture": "train_audio_to_landmark"}
-    delegated = {"end_to_end": [(training / "kesim_erzin.py",)], "blink": [(training / "blink.py",)]}
+    crops = (training / "data.py",)  # about_crops
+    delegated = {"end_to_end": [(training / "kesim_erzin.py",), crops], "blink": [(training / "blink.py",)]}
     for stage, other in cascade.items():
-        delegated[stage] = [(training / f"{system}.py", other) for system in STAGES[stage]["matrix"]["system"]]
+        systems = STAGES[stage]["matrix"]["system"]
+        delegated[stage] = [crops, *((training / f"{system}.py", other) for system in systems)]
     return [(ROOT / "stages" / f"{name}.py",), *delegated.get(name, [])]
 
 

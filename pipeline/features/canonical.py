@@ -4,6 +4,8 @@ Adding them to the mean face removes the identity from landmarks (Maity 2024 doe
 another person's neutral face retargets them (Sinha's Eq. 1).
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from pipeline.features.alignment import apply_similarity, fit_similarity
@@ -60,13 +62,17 @@ def retarget(displacements: np.ndarray, neutral: np.ndarray, mean_neutral: np.nd
     return apply_similarity(inverse, moved)
 
 
-def opening_motion(displacements: np.ndarray, openings: np.ndarray) -> np.ndarray:
-    """How the face moves with its mouth: least squares of displacements = opening · motion, over training frames.
+def opening_motion(clips: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """How the face moves with its mouth: least squares of displacements = opening · motion, over the frames of all clips.
 
-    displacements: canonical, (N, 68, 2); openings: the mouth's opening (`mouth_opening`) beyond that of the neutral face, (N,).
-    Returns (68, 2), the displacement at an opening of 1, in the unit of the displacements.
+    clips: of each the canonical displacements (T, 68, 2), and the mouth's opening (`mouth_opening`) beyond that of the neutral
+    face (T,). Returns (68, 2), the displacement at an opening of 1, in the unit of the displacements.
     """
-    return np.tensordot(openings, displacements, axes=1) / (openings @ openings)
+    products, squares = np.zeros((68, 2)), 0.0
+    for displacements, openings in clips:
+        products += np.tensordot(openings, displacements, axes=1)
+        squares += openings @ openings
+    return products / squares
 
 
 def close_mouth(

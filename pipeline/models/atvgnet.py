@@ -423,7 +423,7 @@ def landmark_regression(real: Tensor, regressed: Tensor) -> Tensor:
     return ((regressed - real) * lip_mask(real.device)).square().mean()
 
 
-class Excerpts(NamedTuple):
+class Video(NamedTuple):
     """B excerpts of T frames for VG-net. Landmarks are scaled about the crop's centre."""
 
     photo: Tensor  # (B, 3, S, S) in −1 … 1: i_p, another frame of the clip
@@ -445,10 +445,10 @@ class LandmarkToTexture(nn.Module):
         self.generator = VGNet(s)
         self.discriminator = Discriminator(s)
 
-    def generate(self, batch: Excerpts) -> Frames:
+    def generate(self, batch: Video) -> Frames:
         return self.generator(batch.photo, batch.photo_landmarks, batch.landmarks)[0]
 
-    def discriminator_terms(self, batch: Excerpts, fake: Frames) -> dict[str, Tensor]:
+    def discriminator_terms(self, batch: Video, fake: Frames) -> dict[str, Tensor]:
         """Eq. 9 for the discriminator: D_s tells real from generated, D_p finds the true landmarks in both."""
         if not (self.weights["sequence"] or self.weights["landmark"]):
             return {}
@@ -462,7 +462,7 @@ class LandmarkToTexture(nn.Module):
             terms["landmark"] = sum(landmark_regression(batch.landmarks, face) for face in (real_face, fake_face))
         return terms
 
-    def generator_terms(self, batch: Excerpts, fake: Frames) -> dict[str, Tensor]:
+    def generator_terms(self, batch: Video, fake: Frames) -> dict[str, Tensor]:
         """Eq. 8 (without `dynamic` a plain absolute error, the paper's ablation) and Eq. 9 for the generator, unweighted."""
         terms = {}
         if self.weights["pixel"]:
@@ -479,7 +479,7 @@ class LandmarkToTexture(nn.Module):
                 terms["landmark"] = landmark_regression(batch.landmarks, face)
         return terms
 
-    def validation_error(self, batch: Excerpts, fake: Frames) -> Tensor:
+    def validation_error(self, batch: Video, fake: Frames) -> Tensor:
         """Mean absolute error of the lower half, where speech shows (0 … 2)."""
         half = batch.frames.shape[-2] // 2
         return (fake.image - batch.frames)[..., half:, :].abs().mean()

@@ -1,6 +1,5 @@
 """Train ATVGnet's two networks from the shards, each by itself, and load the trained ones."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,16 +15,16 @@ from pipeline.features.windows import mfcc_windows
 from pipeline.models.atvgnet import (
     ATNet,
     AudioToLandmark,
-    Excerpts,
     LandmarkToTexture,
     Settings,
     Speech,
     VGNet,
+    Video,
     for_inference,
 )
 from pipeline.parameters import AtNet, Parameters, VgNet
 from pipeline.training.checkpoints import load_network
-from pipeline.training.data import ClipStore, excerpt, images_to_tensor, training_key
+from pipeline.training.data import ClipStore, Excerpts, about_crops, images_to_tensor, training_key
 from pipeline.training.faces import face_statistics
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
@@ -47,7 +46,7 @@ def train_audio_to_landmark(p: Parameters, data: Path, losses: Path) -> None:
     schedule = p.atvgnet.audio_to_landmark
     store = ClipStore(data, "landmarks", "neutral", "mfcc")
     faces = MeanFace(store, p.alignment.image_size, len(schedule.boost))
-    batches = SpeechBatches(store, faces, p.corpus.fps, schedule.excerpt_frames, schedule.batch, p.seed)
+    batches = SpeechExcerpts(store, schedule.excerpt_frames, p.seed, schedule.batch, faces, p.corpus.fps)
     torch.manual_seed(p.seed)
     generator = ATNet(Settings(p.alignment.image_size, p.atvgnet.width, tuple(schedule.boost)))
     for name in FACES:
@@ -64,7 +63,7 @@ def train_landmark_to_texture(p: Parameters, data: Path, losses: Path) -> None:
             "params.yaml: atvgnet.landmark_to_texture.weights: all are 0, so that there is nothing to train for"
         )
     store = ClipStore(data, "crops", "landmarks")
-    batches = TextureBatches(store, schedule.excerpt_frames, schedule.batch, p.seed)
+    batches = VideoExcerpts(store, schedule.excerpt_frames, p.seed, schedule.batch)
     torch.manual_seed(p.seed)
     system = LandmarkToTexture(Settings(p.alignment.image_size, p.atvgnet.width), weights, schedule.dynamic)
     _train(system, batches, schedule, store, p, data / "landmark_to_texture" / "atvgnet", losses)
@@ -72,7 +71,7 @@ def train_landmark_to_texture(p: Parameters, data: Path, losses: Path) -> None:
 
 def _train(
     system: AudioToLandmark | LandmarkToTexture,
-    batches: "SpeechBatches | TextureBatches",
+    batches: Excerpts,
     schedule: AtNet | VgNet,
     store: ClipStore,
     p: Parameters,
@@ -82,12 +81,7 @@ def _train(
     description = {
         "system": "atvgnet",
         "settings": asdict(system.generator.settings),
-        "preprocessing": {
-            "fps": p.corpus.fps,
-            "transform": p.alignment.transform,
-            "template": np.load(store.data / "alignment" / "template.npy").tolist(),
-            "image_size": p.alignment.image_size,
-        },
+        "preprocessing": about_crops(p, store.data),
     }
     how = schedule.model_dump(exclude={"epochs"}) | {"betas": list(p.atvgnet.betas), "seed": p.seed}
     key = training_key(description | {"schedule": how, "step": out.parent.name}, store, CODE)
@@ -113,84 +107,63 @@ class MeanFace:
         self.mean_neutral = ((faces["mean_neutral"] - image_size / 2) / unit).astype(np.float32)
         self.opening_motion = (faces["opening_motion"] / unit).astype(np.float32)
         self.neutral_opening = np.array(faces["neutral_opening"], np.float32)
-        samples = np.concatenate([self.landmarks(clip)[::PCA_STEP] for clip in store.train])
+        samples = np.concatenate([self.landmarks(clip, slice(None, None, PCA_STEP)) for clip in store.train])
         self.mean, self.basis, _ = fit_pca(samples, components)
 
-    def landmarks(self, clip: str) -> np.ndarray:
-        """A clip's motion on the mean neutral face: float32 (T, 68, 2)."""
-        moved = to_mean_face(self.store.landmarks.landmarks(clip), self.store.neutral[clip], self.mean_neutral)
-        return moved.astype(np.float32)
+    def landmarks(self, clip: str, frames: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """A clip's motion on the mean neutral face, all of it or some frames': float32 (T, 68, 2)."""
+        landmarks = self.store.landmarks.landmarks(clip)[frames]
+        return to_mean_face(landmarks, self.store.neutral[clip], self.mean_neutral).astype(np.float32)
 
     def components(self, landmarks: np.ndarray) -> np.ndarray:
         """(…, 68, 2) → (…, k)."""
         return (landmarks.reshape(*landmarks.shape[:-2], -1) - self.mean) @ self.basis.T
 
 
-class SpeechBatches:
-    """Excerpts of the training clips for AT-net, each clip once an epoch, in random order."""
+class SpeechExcerpts(Excerpts):
+    """Excerpts for AT-net.
 
-    def __init__(self, store: ClipStore, faces: MeanFace, fps: float, excerpt_frames: int, batch: int, seed: int):
-        self.store, self.faces, self.fps = store, faces, fps
-        self.excerpt_frames, self.batch, self.seed = excerpt_frames, batch, seed
+    The example is a random frame of the clip: the published one, just before the excerpt, tells the pose and mouth. In
+    validation it is the mean neutral face, as in synthesis from a photo whose mouth is closed.
+    """
 
-    def __len__(self) -> int:
-        return -(-len(self.store.train) // self.batch)
+    def __init__(self, store: ClipStore, length: int, seed: int, batch: int, faces: MeanFace, fps: float):
+        super().__init__(store, length, seed, batch)
+        self.faces, self.fps = faces, fps
 
-    def epoch(self, number: int) -> Iterator[Speech]:
-        """The example is a random frame of the clip: the published one, just before the excerpt, tells the pose and mouth."""
-        rng = np.random.default_rng([self.seed, number])
-        for clips in _grouped(rng.permutation(self.store.train), self.batch):
-            yield _stacked(Speech, [self._excerpt(clip, rng) for clip in clips])
-
-    def validation(self) -> Iterator[Speech]:
-        """Whole clips; the example is the mean neutral face, as in synthesis from a photo."""
-        example = self.faces.components(self.faces.mean_neutral)
-        for clip in self.store.validation:
-            landmarks = self.faces.landmarks(clip)
-            windows = mfcc_windows(self.store.mfcc[clip], len(landmarks), self.fps)
-            yield _stacked(Speech, [(windows, example, self.faces.components(landmarks), landmarks)])
-
-    def _excerpt(self, clip: str, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        landmarks = self.faces.landmarks(clip)
-        windows = mfcc_windows(self.store.mfcc[clip], len(landmarks), self.fps)
-        components = self.faces.components(landmarks)
-        frames = _frames(len(landmarks), self.excerpt_frames, rng)
-        return windows[frames], components[rng.integers(len(landmarks))], components[frames], landmarks[frames]
+    def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Speech:
+        n_frames = self.store.n_frames(clip)
+        frames = held(span, self.length, n_frames) if augment else np.arange(n_frames)
+        example = self.faces.mean_neutral
+        if augment:
+            example = self.faces.landmarks(clip, rng.integers(n_frames, size=1))[0]
+        landmarks = self.faces.landmarks(clip, frames)
+        windows = mfcc_windows(self.store.mfcc[clip], n_frames, self.fps)[frames]
+        arrays = (windows, self.faces.components(example), self.faces.components(landmarks), landmarks)
+        return Speech(*map(torch.from_numpy, arrays))
 
 
-class TextureBatches:
-    """Excerpts of the training clips for VG-net, each clip once an epoch, in random order, half of them mirrored."""
+class VideoExcerpts(Excerpts):
+    """Excerpts for VG-net, half of them mirrored in training.
 
-    def __init__(self, store: ClipStore, excerpt_frames: int, batch: int, seed: int):
-        self.store, self.excerpt_frames, self.batch, self.seed = store, excerpt_frames, batch, seed
+    The photo is a random frame of the clip, as published; in validation the first.
+    """
 
-    def __len__(self) -> int:
-        return -(-len(self.store.train) // self.batch)
-
-    def epoch(self, number: int) -> Iterator[Excerpts]:
-        """The photo is a random frame of the clip, as published."""
-        rng = np.random.default_rng([self.seed, number])
-        for clips in _grouped(rng.permutation(self.store.train), self.batch):
-            excerpts = []
-            for clip in clips:
-                n = len(self.store.crops[clip])
-                frames = _frames(n, self.excerpt_frames, rng)
-                excerpts.append(self._excerpt(clip, frames, int(rng.integers(n)), mirror=bool(rng.integers(2))))
-            yield Excerpts(*map(torch.stack, zip(*excerpts, strict=True)))
-
-    def validation(self) -> Iterator[Excerpts]:
-        """Whole clips from their first frame, never mirrored."""
-        for clip in self.store.validation:
-            frames = np.arange(len(self.store.crops[clip]))
-            yield Excerpts(*(x[None] for x in self._excerpt(clip, frames, 0, mirror=False)))
-
-    def _excerpt(self, clip: str, frames: np.ndarray, photo: int, mirror: bool) -> tuple[Tensor, ...]:
-        chosen = [photo, *frames]
+    def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Video:
+        n_frames = self.store.n_frames(clip)
+        frames = held(span, self.length, n_frames) if augment else np.arange(n_frames)
+        chosen = [int(rng.integers(n_frames)) if augment else 0, *frames]
         crops, landmarks = self.store.crops[clip][chosen], self.store.landmarks.landmarks(clip)[chosen]
-        if mirror:
+        if augment and rng.integers(2):
             crops, landmarks = crops[:, :, ::-1], mirrored(landmarks, crops.shape[2])
         images, faces = images_to_tensor(crops), scaled(landmarks, crops.shape[2])
-        return images[0], faces[0], faces[1:], images[1:]
+        return Video(images[0], faces[0], faces[1:], images[1:])
+
+
+def held(span: slice, length: int, n_frames: int) -> np.ndarray:
+    """The indices of `length` frames from the span's start. A clip that is shorter is held at its last frame: a batch has one
+    length."""
+    return np.minimum(span.start + np.arange(length), n_frames - 1)
 
 
 def scaled(landmarks: np.ndarray, image_size: int) -> Tensor:
@@ -201,20 +174,6 @@ def scaled(landmarks: np.ndarray, image_size: int) -> Tensor:
 def mirrored(landmarks: np.ndarray, image_size: int) -> np.ndarray:
     """The landmarks of the crops mirrored left to right: (…, 68, 2) → (…, 68, 2), in pixels."""
     return landmarks[..., MIRRORED, :] * [-1, 1] + [image_size - 1, 0]
-
-
-def _frames(n_frames: int, length: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of `length` frames in a row. A clip that is shorter is held at its last frame: a batch has one length."""
-    return np.minimum(excerpt(n_frames, length, rng).start + np.arange(length), n_frames - 1)
-
-
-def _grouped(clips: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(clips), size):
-        yield clips[start : start + size]
-
-
-def _stacked(batch: type, excerpts: list[tuple[np.ndarray, ...]]) -> Speech:
-    return batch(*(torch.from_numpy(np.stack(arrays)) for arrays in zip(*excerpts, strict=True)))
 
 
 def load_audio_to_landmark(folder: Path) -> tuple[ATNet, dict]:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError
+from pipeline.parameters import Parameters
 
 # What every training's result depends on, beside its paper's own modules.
 SHARED_CODE = ("models/blocks.py", *(f"training/{name}.py" for name in ("checkpoints", "data", "loop", "machine")))
@@ -71,6 +74,10 @@ class ClipStore:
         """The validation clips; a corpus too small to spare any is validated on the first of those that it trains on."""
         return self.ids("validation") or self.train[:4]
 
+    def n_frames(self, clip: str) -> int:
+        """The clip's number of frames."""
+        return self.landmarks.frames(clip) if "landmarks" in self.sources else len(self.crops[clip])
+
     def files(self) -> list[Path]:
         """All files that the sources consist of, and the table of clips."""
         folders = [self.data / SOURCES[source][0] for source in self.sources]
@@ -106,8 +113,57 @@ def tensor_to_images(frames: Tensor) -> np.ndarray:
     return ((frames.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def excerpt(n_frames: int, length: int | None, rng: np.random.Generator) -> slice:
-    """`length` consecutive frames of a clip, or all where it is no longer or length is None; where they begin is drawn."""
-    length = min(length or n_frames, n_frames)
-    start = int(rng.integers(n_frames - length + 1))
-    return slice(start, start + length)
+class Excerpts(ABC):
+    """An excerpt of every training clip an epoch, in random order; and the validation clips, whole.
+
+    length: frames of an excerpt; None = the whole clip. batch: so many are stacked along a first axis; None = each by itself,
+    without such an axis. What an epoch draws depends on the seed and its number only, so that a resumed run sees what an
+    unbroken one does.
+    """
+
+    def __init__(self, store: ClipStore, length: int | None, seed: int, batch: int | None = None):
+        self.store, self.length, self.seed, self.batch = store, length, seed, batch
+        self.train = store.train
+
+    @abstractmethod
+    def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> tuple[Tensor | None, ...]:
+        """A NamedTuple of the clip's frames in `span`; augment: in training, where a mirror or another photo may be drawn."""
+
+    def __len__(self) -> int:
+        return -(-len(self.train) // (self.batch or 1))
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor | None, ...]]:
+        rng = np.random.default_rng([self.seed, number])
+        clips = rng.permutation(self.train)
+        return self._batches(self.excerpt(clip, self._span(clip, rng), rng, augment=True) for clip in clips)
+
+    def validation(self) -> Iterator[tuple[Tensor | None, ...]]:
+        """Clip by clip, with the same draws every time."""
+        for k, clip in enumerate(self.store.validation):
+            whole = slice(0, self.store.n_frames(clip))
+            yield from self._batches(
+                iter([self.excerpt(clip, whole, np.random.default_rng([self.seed, k]), augment=False)])
+            )
+
+    def _span(self, clip: str, rng: np.random.Generator) -> slice:
+        """Where the excerpt lies; of a clip that is no longer, all of it."""
+        n_frames = self.store.n_frames(clip)
+        length = min(self.length or n_frames, n_frames)
+        start = int(rng.integers(n_frames - length + 1))
+        return slice(start, start + length)
+
+    def _batches(self, excerpts: Iterator[tuple[Tensor | None, ...]]) -> Iterator[tuple[Tensor | None, ...]]:
+        if self.batch is None:
+            yield from excerpts
+        while self.batch and (group := list(islice(excerpts, self.batch))):
+            yield type(group[0])(*map(torch.stack, zip(*group, strict=True)))
+
+
+def about_crops(p: Parameters, data: Path) -> dict[str, object]:
+    """What a checkpoint says of the crops that it was trained on, and so of those that it can be used on."""
+    return {
+        "fps": p.corpus.fps,
+        "transform": p.alignment.transform,
+        "template": np.load(data / "alignment" / "template.npy").tolist(),
+        "image_size": p.alignment.image_size,
+    }

@@ -17,13 +17,14 @@ def face_statistics(store: ClipStore) -> dict[str, np.ndarray]:
     subjects = store.clips.loc[store.train].groupby("subject").groups.values()
     neutrals = np.stack([np.mean([store.neutral[clip] for clip in clips], axis=0) for clips in subjects])
     mean_neutral = neutrals.mean(axis=0)
-    displacements, openings = [], []
-    for clip in store.train:
+
+    def motion(clip: str) -> tuple[np.ndarray, np.ndarray]:
         landmarks, neutral = store.landmarks.landmarks(clip), store.neutral[clip]
-        displacements.append(canonical_displacements(landmarks, neutral, mean_neutral))
-        openings.append(mouth_opening(landmarks) - mouth_opening(neutral))
+        displacements = canonical_displacements(landmarks, neutral, mean_neutral)
+        return displacements, mouth_opening(landmarks) - mouth_opening(neutral)
+
     return {
         "mean_neutral": mean_neutral,
-        "opening_motion": opening_motion(np.concatenate(displacements), np.concatenate(openings)),
+        "opening_motion": opening_motion(map(motion, store.train)),
         "neutral_opening": mouth_opening(neutrals).mean(),
     }

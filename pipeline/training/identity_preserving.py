@@ -1,7 +1,6 @@
 """Train Sinha's two networks from the shards, and load trained ones: speech to landmarks, landmarks to frames."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from pipeline.models.identity_preserving import (
 )
 from pipeline.parameters import Parameters
 from pipeline.training.checkpoints import load_network
-from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor, training_key
+from pipeline.training.data import ClipStore, Excerpts, about_crops, heatmaps_to_tensor, images_to_tensor, training_key
 from pipeline.training.faces import face_statistics
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
@@ -45,7 +44,7 @@ def train_audio_to_landmark(p: Parameters, data: Path, losses: Path) -> None:
     fabric, memory_format = fabric_for(p.training.device, p.training.precision)
     store = ClipStore(data, "characters", "landmarks", "neutral")
     faces = face_statistics(store)
-    excerpts = SpeechExcerpts(store, faces["mean_neutral"], schedule.excerpt_frames, p.seed)
+    excerpts = SpeechExcerpts(store, schedule.excerpt_frames, p.seed, faces["mean_neutral"])
     moved = np.concatenate([excerpts.displacements(clip)[:, SPOKEN] for clip in excerpts.train])
     mean, components, _ = fit_pca(moved, schedule.variance)
     about = json.loads((data / "character_features" / "about.json").read_text())
@@ -92,28 +91,14 @@ def load_landmark_to_texture(folder: Path) -> tuple[TextureGenerator, dict]:
     return load_network(folder, f"landmark_to_texture@{folder.name}", TextureGenerator, TextureSettings)
 
 
-class SpeechExcerpts:
-    """An excerpt of every training clip an epoch, in random order: character features and true displacements."""
+class SpeechExcerpts(Excerpts):
+    """Character features and true displacements."""
 
-    def __init__(self, store: ClipStore, mean_neutral: np.ndarray, excerpt_frames: int | None, seed: int):
-        self.store, self.mean_neutral = store, mean_neutral
-        self.excerpt_frames, self.seed = excerpt_frames, seed
-        self.train = store.train
+    def __init__(self, store: ClipStore, length: int | None, seed: int, mean_neutral: np.ndarray):
+        super().__init__(store, length, seed)
+        self.mean_neutral = mean_neutral
 
-    def __len__(self) -> int:
-        return len(self.train)
-
-    def epoch(self, number: int) -> Iterator[Speech]:
-        rng = np.random.default_rng([self.seed, number])
-        for clip in rng.permutation(self.train):
-            yield self.speech(clip, excerpt(len(self.store.characters[clip]), self.excerpt_frames, rng))
-
-    def validation(self) -> Iterator[Speech]:
-        """Whole clips."""
-        for clip in self.store.validation:
-            yield self.speech(clip)
-
-    def speech(self, clip: str, span: slice = slice(None)) -> Speech:
+    def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Speech:
         characters = torch.tensor(self.store.characters[clip][span])
         return Speech(characters, torch.from_numpy(self.displacements(clip, span)))
 
@@ -124,30 +109,16 @@ class SpeechExcerpts:
         return (moved / inter_ocular_distance(self.mean_neutral)).astype(np.float32)
 
 
-class VideoExcerpts:
-    """An excerpt of every training clip an epoch, in random order, half of them mirrored: frames and their landmark images.
+class VideoExcerpts(Excerpts):
+    """Frames and their landmark images, half of them mirrored in training.
 
-    The photo is any frame of the clip (the paper is silent), so that its mouth is open in some and closed in others.
+    The photo is any frame of the clip (the paper is silent), so that its mouth is open in some and closed in others; in
+    validation the first.
     """
 
-    def __init__(self, store: ClipStore, excerpt_frames: int | None, seed: int):
-        self.store, self.excerpt_frames, self.seed = store, excerpt_frames, seed
-        self.train = store.train
-
-    def __len__(self) -> int:
-        return len(self.train)
-
-    def epoch(self, number: int) -> Iterator[Video]:
-        rng = np.random.default_rng([self.seed, number])
-        for clip in rng.permutation(self.train):
-            n_frames = len(self.store.crops[clip])
-            span, photo = excerpt(n_frames, self.excerpt_frames, rng), int(rng.integers(n_frames))
-            yield self.video(clip, photo, span, mirror=bool(rng.integers(2)))
-
-    def validation(self) -> Iterator[Video]:
-        """Whole clips, never mirrored, from their first frames."""
-        for clip in self.store.validation:
-            yield self.video(clip)
+    def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Video:
+        photo = int(rng.integers(self.store.n_frames(clip))) if augment else 0
+        return self.video(clip, photo, span, mirror=augment and bool(rng.integers(2)))
 
     def video(self, clip: str, photo: int = 0, span: slice = slice(None), mirror: bool = False) -> Video:
         flip = -1 if mirror else 1
@@ -172,13 +143,7 @@ def _description(p: Parameters, data: Path, settings, weights: dict[str, float],
         "system": SYSTEM,
         "settings": asdict(settings),
         "weights": weights,
-        "preprocessing": {
-            "fps": p.corpus.fps,
-            "transform": p.alignment.transform,
-            "template": np.load(data / "alignment" / "template.npy").tolist(),
-            "image_size": p.alignment.image_size,
-            **preprocessing,
-        },
+        "preprocessing": about_crops(p, data) | preprocessing,
     }
 
 

@@ -1,6 +1,5 @@
 """Train one of Kesim & Erzin's four systems from the shards, and load a trained one."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pipeline.features.windows import columns_per_frame, mel_windows, window_col
 from pipeline.models.kesim_erzin import NOISE_SIZE, Clip, Generator, KesimErzin, Settings
 from pipeline.parameters import Parameters
 from pipeline.training.checkpoints import load_network
-from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor, training_key
+from pipeline.training.data import ClipStore, Excerpts, about_crops, heatmaps_to_tensor, images_to_tensor, training_key
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
 
@@ -38,8 +37,8 @@ def train(system: str, p: Parameters, data: Path, losses: Path) -> None:
     columns = columns_per_frame(p.audio_features.sample_rate, p.audio_features.window_ms, p.corpus.fps)
     schedule, inputs = p.kesim_erzin, INPUTS[system]
     store = ClipStore(data, "crops", "heatmaps", "mel")
-    context, excerpt_frames = schedule.context_frames, schedule.excerpt_frames
-    clips = TrainingClips(store, **inputs, columns=columns, context=context, excerpt_frames=excerpt_frames, seed=p.seed)
+    context = schedule.context_frames
+    clips = Clips(store, schedule.excerpt_frames, p.seed, **inputs, columns=columns, context=context)
     settings = Settings(
         **inputs,
         image_size=p.alignment.image_size,
@@ -52,14 +51,8 @@ def train(system: str, p: Parameters, data: Path, losses: Path) -> None:
         "system": system,
         "settings": asdict(settings),
         "weights": weights,
-        "preprocessing": {
-            "fps": p.corpus.fps,
-            "audio_features": dict(p.audio_features),
-            "context_frames": context,
-            "sigma": p.heatmaps.sigma,
-            "transform": p.alignment.transform,
-            "template": np.load(data / "alignment" / "template.npy").tolist(),
-        },
+        "preprocessing": about_crops(p, data)
+        | {"audio_features": dict(p.audio_features), "context_frames": context, "sigma": p.heatmaps.sigma},
     }
     torch.manual_seed(p.seed)
     model = KesimErzin(settings, weights)
@@ -74,41 +67,28 @@ def train(system: str, p: Parameters, data: Path, losses: Path) -> None:
     fit(fabric, memory_format, model, optimizers, clips, schedule.epochs, out, losses, description, key)
 
 
-class TrainingClips:
-    """One excerpt of every training clip an epoch, in random order, half of the clips mirrored (Kesim & Erzin §4.1)."""
+class Clips(Excerpts):
+    """Clips as the networks take them, half of them mirrored in training (Kesim & Erzin §4.1)."""
 
     def __init__(
         self,
         store: ClipStore,
+        length: int | None,
+        seed: int,
         speech: bool,
         landmarks: bool,
         columns: float,
         context: int,
-        excerpt_frames: int | None,
-        seed: int,
     ):
-        self.store, self.speech, self.landmarks = store, speech, landmarks
-        self.columns, self.context = columns, context
-        self.excerpt_frames, self.seed = excerpt_frames, seed
-        self.train = store.train
+        super().__init__(store, length, seed)
+        self.speech, self.landmarks, self.columns, self.context = speech, landmarks, columns, context
 
-    def __len__(self) -> int:
-        return len(self.train)
-
-    def epoch(self, number: int) -> Iterator[Clip]:
-        rng = np.random.default_rng([self.seed, number])
-        for clip in rng.permutation(self.train):
-            span = excerpt(len(self.store.crops[clip]), self.excerpt_frames, rng)
-            noise = torch.from_numpy(rng.standard_normal(NOISE_SIZE, np.float32))
-            yield self.clip(clip, noise, span, mirror=bool(rng.integers(2)))
-
-    def validation(self) -> Iterator[Clip]:
-        """Whole clips, never mirrored, with the same noise every time."""
-        for k, clip in enumerate(self.store.validation):
-            yield self.clip(clip, noise_vector(self.seed, k))
+    def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Clip:
+        noise = torch.from_numpy(rng.standard_normal(NOISE_SIZE, np.float32))
+        return self.clip(clip, noise, span, mirror=augment and bool(rng.integers(2)))
 
     def clip(self, clip_id: str, noise: Tensor, span: slice = slice(None), mirror: bool = False) -> Clip:
-        """A clip, or the frames of `span`, as the networks take it. The reference is the clip's first frame in any case."""
+        """The frames of `span`. The reference is the clip's first frame in any case."""
         crops, heatmaps = self.store.crops[clip_id], self.store.heatmaps[clip_id]
         flip = -1 if mirror else 1
         mel = None

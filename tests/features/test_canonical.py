@@ -89,7 +89,7 @@ def lips_parted(face, gap):
 def motion_of(neutral):
     """What training frames of `talking` teach about a face's opening."""
     track, _ = talking(neutral, 4)
-    return opening_motion(track - neutral, mouth_opening(track) - mouth_opening(neutral))
+    return opening_motion([(track - neutral, mouth_opening(track) - mouth_opening(neutral))])
 
 
 def test_the_motion_of_an_opening_mouth():
@@ -105,7 +105,9 @@ def test_the_motion_is_unmoved_by_what_has_nothing_to_do_with_the_opening():
     openings = rng.uniform(0, 0.5, 20_000)
     motion = rng.normal(size=(68, 2))
     noise = rng.normal(0, 0.1, (20_000, 68, 2))
-    np.testing.assert_allclose(opening_motion(openings[:, None, None] * motion + noise, openings), motion, atol=0.02)
+    displacements = openings[:, None, None] * motion + noise
+    found = opening_motion([(displacements[:50], openings[:50]), (displacements[50:], openings[50:])])
+    np.testing.assert_allclose(found, motion, atol=0.02)
 
 
 def test_an_opened_mouth_is_closed():

@@ -8,13 +8,13 @@ from pipeline.models.atvgnet import (
     AudioToLandmark,
     ConvGRU,
     Discriminator,
-    Excerpts,
     Frames,
     LandmarkToTexture,
     Motion,
     Settings,
     Speech,
     VGNet,
+    Video,
     Winograd,
     dynamic_pixel_loss,
     for_inference,
@@ -27,16 +27,16 @@ SMALL = Settings(image_size=64, width=1 / 16, boost=(1.0,) * 6)
 WEIGHTS = {"pixel": 10.0, "sequence": 1.0, "landmark": 1.0}
 
 
-def excerpts(size=64, n=2, t=3) -> Excerpts:
+def excerpts(size=64, n=2, t=3) -> Video:
     g = torch.Generator().manual_seed(0)
 
     def values(*shape):
         return torch.rand(*shape, generator=g) * 2 - 1
 
-    return Excerpts(values(n, 3, size, size), values(n, 68, 2), values(n, t, 68, 2), values(n, t, 3, size, size))
+    return Video(values(n, 3, size, size), values(n, 68, 2), values(n, t, 68, 2), values(n, t, 3, size, size))
 
 
-def trained_for_a_step(network: VGNet, batch: Excerpts) -> VGNet:
+def trained_for_a_step(network: VGNet, batch: Video) -> VGNet:
     """With running statistics that are not the initial ones."""
     with torch.no_grad():
         for _ in range(5):

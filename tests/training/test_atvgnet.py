@@ -10,8 +10,8 @@ from pipeline.features.landmarks import inter_ocular_distance
 from pipeline.models.atvgnet import AudioToLandmark, LandmarkToTexture
 from pipeline.training.atvgnet import (
     MeanFace,
-    SpeechBatches,
-    TextureBatches,
+    SpeechExcerpts,
+    VideoExcerpts,
     load_audio_to_landmark,
     load_landmark_to_texture,
     mirrored,
@@ -52,7 +52,7 @@ def faces(data):
 
 
 def speech(faces, excerpt_frames=8, batch=2, seed=0):
-    return SpeechBatches(faces.store, faces, 25, excerpt_frames, batch, seed)
+    return SpeechExcerpts(faces.store, excerpt_frames, seed, batch, faces, 25)
 
 
 def equal(a, b):
@@ -114,7 +114,7 @@ def test_texture_batches_show_frames_with_their_landmarks(faces):
     store = faces.store
     seen = set()
     for number in range(4):
-        for batch in TextureBatches(store, 4, 2, seed=0).epoch(number):
+        for batch in VideoExcerpts(store, 4, 0, 2).epoch(number):
             for k in range(len(batch.photo)):
                 images = tensor_to_images(torch.cat([batch.photo[k][None], batch.frames[k]]))
                 landmarks = torch.cat([batch.photo_landmarks[k][None], batch.landmarks[k]])
@@ -183,7 +183,7 @@ def test_the_loaded_network_is_the_one_that_was_validated(data, tmp_path, parame
     p = parameters(atvgnet=small())
     train_landmark_to_texture(p, data, tmp_path / "l.csv")
     network, _ = load_landmark_to_texture(data / "landmark_to_texture" / "atvgnet")
-    (batch,) = TextureBatches(ClipStore(data, "crops", "landmarks"), 4, 2, 0).validation()
+    (batch,) = VideoExcerpts(ClipStore(data, "crops", "landmarks"), 4, 0, 2).validation()
     fake, _ = network(batch.photo, batch.photo_landmarks, batch.landmarks)
     error = LandmarkToTexture.validation_error(None, batch, fake).item()
     assert error == pytest.approx(pd.read_csv(tmp_path / "l.csv")["validation_error"].min(), rel=0.01)

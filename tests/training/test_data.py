@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pipeline.corpus.shards import write_shards
-from pipeline.training.data import ClipStore, excerpt, heatmaps_to_tensor, images_to_tensor, tensor_to_images
-from pipeline.training.kesim_erzin import TrainingClips, noise_vector
+from pipeline.training.data import ClipStore, heatmaps_to_tensor, images_to_tensor, tensor_to_images
+from pipeline.training.kesim_erzin import Clips, noise_vector
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def store(data):
 @pytest.fixture
 def clips_of(store):
     def make(speech=True, landmarks=True, excerpt_frames=8, seed=0):
-        return TrainingClips(store, speech, landmarks, 2.4231, 5, excerpt_frames, seed)
+        return Clips(store, excerpt_frames, seed, speech, landmarks, columns=2.4231, context=5)
 
     return make
 
@@ -85,8 +85,20 @@ def test_a_clip_that_a_stage_rejected_is_not_used(data):
     assert ClipStore(data, "crops", "heatmaps", "mel").ids("train") == ["clip0"]
 
 
-def test_an_excerpt_lies_within_its_clip_and_may_begin_anywhere():
-    rng = np.random.default_rng(0)
-    spans = [excerpt(10, 4, rng) for _ in range(200)]
-    assert {span.start for span in spans} == set(range(7)) and all(span.stop - span.start == 4 for span in spans)
-    assert excerpt(10, None, rng) == excerpt(10, 12, rng) == slice(0, 10)
+def test_an_excerpt_may_begin_anywhere_and_is_all_of_a_shorter_clip(clips_of):
+    """Clips 0 to 2 have 14 to 16 frames; each of their frames is the first of some excerpt of 14, as far as one fits."""
+    spans = {clip: set() for clip in ("clip0", "clip1", "clip2")}
+    clips = clips_of(landmarks=False, excerpt_frames=14)
+    clips.excerpt = lambda clip, span, rng, augment: spans[clip].add((span.start, span.stop))
+    for number in range(40):
+        list(clips.epoch(number))
+    assert spans == {"clip0": {(0, 14)}, "clip1": {(0, 14), (1, 15)}, "clip2": {(0, 14), (1, 15), (2, 16)}}
+    clips.length = None
+    list(clips.epoch(0))
+    assert (0, 16) in spans["clip2"]
+
+
+def test_validation_is_whole_clips_with_the_same_noise_every_time(clips_of):
+    (first,), (again,) = clips_of().validation(), clips_of().validation()
+    assert first.n_frames == 17 and torch.equal(first.noise, again.noise)
+    torch.testing.assert_close(first.noise, noise_vector(0, 0))
