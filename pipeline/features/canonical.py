@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from pipeline.features.alignment import apply_similarity, fit_similarity
-from pipeline.features.landmarks import RIGID, eye_aspect_ratio, mouth_opening
+from pipeline.features.landmarks import RIGID, eye_aspect_ratio, lip_gap, mouth_opening
 
 _JAW = slice(0, 17)
 
@@ -63,25 +63,25 @@ def retarget(displacements: np.ndarray, neutral: np.ndarray, mean_neutral: np.nd
 
 
 def opening_motion(clips: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """How the face moves with its mouth: least squares of displacements = opening · motion, over the frames of all clips.
+    """How the face moves with its mouth: least squares of displacements = gap · motion, over the frames of all clips.
 
-    clips: of each the canonical displacements (T, 68, 2), and the mouth's opening (`mouth_opening`) beyond that of the neutral
-    face (T,). Returns (68, 2), the displacement at an opening of 1, in the unit of the displacements.
+    clips: of each the canonical displacements (T, 68, 2), and the lips' gap (`lip_gap`) beyond that of the neutral
+    face (T,). Returns (68, 2), the displacement at a gap of 1, in the unit of the displacements.
     """
     products, squares = np.zeros((68, 2)), 0.0
-    for displacements, openings in clips:
-        products += np.tensordot(openings, displacements, axes=1)
-        squares += openings @ openings
+    for displacements, gaps in clips:
+        products += np.tensordot(gaps, displacements, axes=1)
+        squares += gaps @ gaps
     return products / squares
 
 
-def close_mouth(
-    photo_landmarks: np.ndarray, motion: np.ndarray, mean_neutral: np.ndarray, neutral_opening: float
+def neutral_from_photo(
+    photo_landmarks: np.ndarray, motion: np.ndarray, mean_neutral: np.ndarray, neutral_gap: float
 ) -> np.ndarray:
-    """A person's neutral face (68, 2) from one photo's landmarks (68, 2), whose mouth may be open.
+    """A person's neutral face (68, 2) from the landmarks of one photo (68, 2), whose mouth may be open, or its lips pressed.
 
-    What the opening beyond `neutral_opening` stands for, by `opening_motion` on the mean face, is taken back at the size of the
-    photo's face. A mouth that is no more open than the neutral one stays as it is.
+    What the gap of its lips beyond `neutral_gap` stands for, by `opening_motion` on the mean face, is taken back at the size of
+    the photo's face; where the inner lips' points cross, that parts them.
     """
-    excess = max(0.0, mouth_opening(photo_landmarks) - neutral_opening)
+    excess = lip_gap(photo_landmarks) - neutral_gap
     return retarget(-excess * motion, photo_landmarks, mean_neutral)

@@ -39,6 +39,17 @@ def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
     return gaps / inter_ocular_distance(landmarks)
 
 
+def lip_gap(landmarks: np.ndarray) -> np.ndarray:
+    """As `mouth_opening`, with a sign: how far the inner lower lip lies below the upper one. (..., 68, 2) → (...).
+
+    Below 0 the points cross, as a detector has it where lips are pressed together. Down is at right angles to the eyes.
+    """
+    eyes = landmarks[..., LEFT_EYE, :].mean(axis=-2) - landmarks[..., RIGHT_EYE, :].mean(axis=-2)
+    down = np.stack([-eyes[..., 1], eyes[..., 0]], axis=-1)
+    gaps = (landmarks[..., [67, 66, 65], :] - landmarks[..., [61, 62, 63], :]).mean(axis=-2)
+    return (gaps * down).sum(axis=-1) / (eyes**2).sum(axis=-1)
+
+
 def eye_aspect_ratio(landmarks: np.ndarray) -> np.ndarray:
     """Height over width of the eyes, mean of both (Soukupová & Čech 2016): (..., 68, 2) → (...). Shut below about 0.2."""
     ratios = []

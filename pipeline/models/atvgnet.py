@@ -105,7 +105,7 @@ class ATNet(nn.Module):
 
     It holds what it has to know of faces as buffers, in eye distances of the mean neutral face: M `mean` (136,), U^T `basis`
     (k, 136), `mean_neutral` (68, 2), against which landmarks become displacements that can be put on another face, and what
-    `canonical.close_mouth` needs to find the neutral face of a photo.
+    `canonical.neutral_from_photo` needs to find the neutral face of a photo.
     """
 
     def __init__(self, s: Settings):
@@ -134,7 +134,7 @@ class ATNet(nn.Module):
         self.register_buffer("basis", torch.zeros(k, FACE))
         self.register_buffer("mean_neutral", torch.zeros(68, 2))
         self.register_buffer("opening_motion", torch.zeros(68, 2))
-        self.register_buffer("neutral_opening", torch.zeros(()))
+        self.register_buffer("neutral_gap", torch.zeros(()))
         self.register_buffer("boost", torch.tensor(s.boost), persistent=False)
         initialise(self, s.width)
 

@@ -94,7 +94,7 @@ class LandmarkNet(nn.Module):
         )
         self.register_buffer("mean_neutral", torch.zeros(68, 2))
         self.register_buffer("opening_motion", torch.zeros(68, 2))
-        self.register_buffer("neutral_opening", torch.zeros(()))
+        self.register_buffer("neutral_gap", torch.zeros(()))
 
     def start_from(self, mean: np.ndarray, components: np.ndarray, faces: dict[str, np.ndarray]) -> None:
         """The last layer begins as the principal components of the displacements of SPOKEN (§IV): mean (D,), components (k, D).

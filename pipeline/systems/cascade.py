@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pipeline.errors import UserError
-from pipeline.features.canonical import close_mouth, retarget, to_mean_face
+from pipeline.features.canonical import neutral_from_photo, retarget, to_mean_face
 from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.landmarks import inter_ocular_distance
 from pipeline.features.windows import mfcc_windows
@@ -86,7 +86,7 @@ def follow_landmarks(driving: Driving, seed: int) -> np.ndarray:
 def speak_atvgnet(network: ATNet, fps: float, driving: Driving, seed: int) -> np.ndarray:
     """AT-net's landmarks on the photo's face. As example it is given what the photo's mouth does (h_p, Eq. 3)."""
     photo, mean = driving.photo_landmarks, network.mean_neutral.numpy()
-    neutral = close_mouth(photo, network.opening_motion.numpy(), mean, float(network.neutral_opening))
+    neutral = neutral_from_photo(photo, network.opening_motion.numpy(), mean, float(network.neutral_gap))
     example = network.project(torch.from_numpy(to_mean_face(photo[None], neutral, mean)).float())
     windows = torch.from_numpy(mfcc_windows(driving.mfcc, driving.n_frames, fps))
     displacements, state = [], None
@@ -100,7 +100,9 @@ def speak_atvgnet(network: ATNet, fps: float, driving: Driving, seed: int) -> np
 def speak_identity_preserving(network: LandmarkNet, blinks: BlinkNet, driving: Driving, seed: int) -> np.ndarray:
     """Displacements by speech, with blinks imposed on them, on the photo's face (Sinha §III-A, B)."""
     mean = network.mean_neutral.numpy()
-    neutral = close_mouth(driving.photo_landmarks, network.opening_motion.numpy(), mean, float(network.neutral_opening))
+    neutral = neutral_from_photo(
+        driving.photo_landmarks, network.opening_motion.numpy(), mean, float(network.neutral_gap)
+    )
     characters = torch.tensor(driving.characters)
     spoken = np.concatenate([network(characters[span]).numpy() for span in pieces(driving.n_frames)])
     moved = with_blinks(spoken, blink_displacements(blinks, driving.n_frames, seed))

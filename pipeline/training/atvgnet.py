@@ -36,7 +36,7 @@ CODE = (
     *(f"training/{name}.py" for name in ("atvgnet", "faces")),
 )
 # What AT-net knows of faces: its buffers.
-FACES = ("mean", "basis", "mean_neutral", "opening_motion", "neutral_opening")
+FACES = ("mean", "basis", "mean_neutral", "opening_motion", "neutral_gap")
 # Neighbouring frames are alike: every so many are enough to find the principal components.
 PCA_STEP = 4
 
@@ -106,7 +106,7 @@ class MeanFace:
         unit = inter_ocular_distance(faces["mean_neutral"])
         self.mean_neutral = ((faces["mean_neutral"] - image_size / 2) / unit).astype(np.float32)
         self.opening_motion = (faces["opening_motion"] / unit).astype(np.float32)
-        self.neutral_opening = np.array(faces["neutral_opening"], np.float32)
+        self.neutral_gap = np.array(faces["neutral_gap"], np.float32)
         samples = np.concatenate([self.landmarks(clip, slice(None, None, PCA_STEP)) for clip in store.train])
         self.mean, self.basis, _ = fit_pca(samples, components)
 

@@ -4,14 +4,14 @@ import pytest
 from pipeline.features.alignment import apply_similarity
 from pipeline.features.canonical import (
     canonical_displacements,
-    close_mouth,
     face_size,
     neutral_face,
+    neutral_from_photo,
     opening_motion,
     retarget,
     to_mean_face,
 )
-from pipeline.features.landmarks import MOUTH, inter_ocular_distance, mouth_opening
+from pipeline.features.landmarks import MOUTH, inter_ocular_distance, lip_gap, mouth_opening
 from tests.features.test_alignment import similarity, symmetrical_face
 
 MEAN = symmetrical_face() * 10 + 50
@@ -89,11 +89,11 @@ def lips_parted(face, gap):
 def motion_of(neutral):
     """What training frames of `talking` teach about a face's opening."""
     track, _ = talking(neutral, 4)
-    return opening_motion([(track - neutral, mouth_opening(track) - mouth_opening(neutral))])
+    return opening_motion([(track - neutral, lip_gap(track) - lip_gap(neutral))])
 
 
 def test_the_motion_of_an_opening_mouth():
-    """Closed form: lower lips go down by the opening times the eyes' distance, and nothing else moves."""
+    """Closed form: lower lips go down by the gap times the eyes' distance, and nothing else moves."""
     neutral = lips_closed(MEAN)
     expected = np.zeros((68, 2))
     expected[[*range(55, 60), *range(65, 68)], 1] = inter_ocular_distance(neutral)
@@ -116,7 +116,7 @@ def test_an_opened_mouth_is_closed():
     opened = neutral.copy()
     opened[[*range(55, 60), *range(65, 68)], 1] += 3
     place = similarity(2.3, 17, (40, -9))
-    closed = close_mouth(apply_similarity(place, opened), motion_of(neutral), neutral, mouth_opening(neutral))
+    closed = neutral_from_photo(apply_similarity(place, opened), motion_of(neutral), neutral, lip_gap(neutral))
     np.testing.assert_allclose(closed, apply_similarity(place, neutral), atol=1e-9)
 
 
@@ -125,11 +125,14 @@ def test_a_mouth_in_a_face_of_another_shape_is_closed_to_within_a_seventh(shape)
     mean, person = lips_parted(MEAN, 0.2), lips_parted((MEAN - 50) * shape + 50, 0.2)
     opened = person.copy()
     opened[[*range(55, 60), *range(65, 68)], 1] += 3
-    closed = close_mouth(opened, motion_of(mean), mean, mouth_opening(mean))
+    closed = neutral_from_photo(opened, motion_of(mean), mean, lip_gap(mean))
     assert np.abs(closed - person).max() < 3 / 7
 
 
-def test_a_closed_mouth_is_not_opened():
-    """Nor one that is less open than the neutral face's."""
-    closed, neutral = lips_closed(MEAN), lips_parted(MEAN, 1)
-    np.testing.assert_allclose(close_mouth(closed, motion_of(neutral), neutral, mouth_opening(neutral)), closed)
+def test_pressed_lips_are_parted_to_the_neutral_gap():
+    """Points that cross, as detectors have pressed lips, lie as far apart as those of an open mouth."""
+    neutral = lips_parted(MEAN, 0.2)
+    pressed = lips_parted(MEAN, -1)
+    assert mouth_opening(pressed) > mouth_opening(neutral) > 0 > lip_gap(pressed)
+    rested = neutral_from_photo(pressed, motion_of(neutral), neutral, lip_gap(neutral))
+    assert lip_gap(rested) == pytest.approx(lip_gap(neutral))

@@ -97,12 +97,12 @@ def test_the_last_layer_begins_as_principal_components():
     samples = rng.normal(size=(40, 5)) @ rng.normal(size=(5, 2 * len(SPOKEN))) + 3
     mean, components, share = fit_pca(samples, 0.9999)
     assert len(components) == 5 and share == pytest.approx(1)
-    faces = {"mean_neutral": np.full((68, 2), 7.0), "opening_motion": np.ones((68, 2)), "neutral_opening": 0.25}
+    faces = {"mean_neutral": np.full((68, 2), 7.0), "opening_motion": np.ones((68, 2)), "neutral_gap": 0.25}
     net = LandmarkNet(LETTERS)
     net.start_from(mean, components, faces)
     scores = torch.tensor((samples - mean) @ components.T, dtype=torch.float32)
     np.testing.assert_allclose(net.decoder[-1](scores).detach(), samples, atol=1e-4)
-    assert net.state_dict()["mean_neutral"].unique().item() == 7 and net.neutral_opening.item() == 0.25
+    assert net.state_dict()["mean_neutral"].unique().item() == 7 and net.neutral_gap.item() == 0.25
 
 
 def test_landmark_losses_by_hand():

@@ -41,6 +41,9 @@ def write_faces(data, clips):
     rng = np.random.default_rng(1)
     mean = np.load(data / "alignment" / "template.npy")
     mean[[67, 66, 65]] = mean[[61, 62, 63]] + [0, 0.5]
+    # Level eyes, the person's right one on the left.
+    mean[36:42] += [20, 25] - mean[36:42].mean(axis=0)
+    mean[42:48] += [44, 25] - mean[42:48].mean(axis=0)
     landmarks, neutral, characters, mfcc = {}, {}, {}, {}
     for k, clip in enumerate(clips):
         n = 14 + k

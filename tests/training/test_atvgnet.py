@@ -156,7 +156,7 @@ def test_audio_to_landmark_trains_and_loads(data, tmp_path, parameters):
     assert list(losses) == ["epoch", "generator_components", "validation_error"] and losses.notna().all(axis=None)
     network, description = load_audio_to_landmark(data / "audio_to_landmark" / "atvgnet")
     faces = MeanFace(ClipStore(data, "landmarks", "neutral", "mfcc"), 64, 2)
-    for name in ("mean", "basis", "mean_neutral", "opening_motion", "neutral_opening"):
+    for name in ("mean", "basis", "mean_neutral", "opening_motion", "neutral_gap"):
         np.testing.assert_allclose(getattr(network, name), getattr(faces, name), err_msg=name)
     assert network.boost.tolist() == [1, 2] and not network.training
     assert description["system"] == "atvgnet"

@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.features.canonical import canonical_displacements
-from pipeline.features.landmarks import inter_ocular_distance, mouth_opening
+from pipeline.features.landmarks import inter_ocular_distance, lip_gap
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore
 from pipeline.training.faces import face_statistics
@@ -63,7 +63,7 @@ def test_the_mean_neutral_face_counts_each_training_subject_once(data):
     faces = face_statistics(store)
     one = (store.neutral["clip0"] + store.neutral["clip1"]) / 2
     np.testing.assert_allclose(faces["mean_neutral"], (one + store.neutral["clip2"]) / 2, atol=1e-5)
-    assert faces["neutral_opening"] == pytest.approx((mouth_opening(one) + mouth_opening(store.neutral["clip2"])) / 2)
+    assert faces["neutral_gap"] == pytest.approx((lip_gap(one) + lip_gap(store.neutral["clip2"])) / 2)
 
 
 def test_the_motion_of_the_made_up_mouths_is_found(data):
