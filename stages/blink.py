@@ -12,7 +12,7 @@ from pipeline.training.blink import train
 def main() -> None:
     p, data = parameters.load(), Path("data")
     train(p, data, Path("metrics/losses/blink.csv"))
-    compare_blinks(p, data)
+    compare_blinks(p, data, Path("metrics/blink.json"))
 
 
 if __name__ == "__main__":

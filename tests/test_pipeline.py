@@ -18,7 +18,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.generate import talk
-from pipeline.systems.registry import load
+from pipeline.systems.registry import LANDMARK_DRIVEN, load
 from pipeline.video import read_audio, read_frames
 
 ROOT = Path(__file__).parents[1]
@@ -239,6 +239,17 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(checkout, tmp_path, half, fa
         UserError, match=words.get(fault, rf"{half}/atvgnet/best\.pt is not a checkpoint of this system")
     ):
         load("atvgnet", tmp_path)
+
+
+def test_systems_that_follow_a_driving_video_are_those_that_need_landmarks(checkout):
+    needing = [name for name in SYSTEMS if "landmarks" in load(name, checkout / "data").needs]
+    assert tuple(needing) == LANDMARK_DRIVEN
+
+
+def test_blinks_have_metrics_of_their_own(checkout):
+    blinks = json.loads((checkout / "metrics/blink.json").read_text())
+    assert list(blinks) == ["ground_truth", "generated", "mmd"]
+    assert blinks["ground_truth"]["n"] > 0 and blinks["mmd"]["untrained"] > 0
 
 
 def test_landmarks_have_metrics_of_their_own(checkout):

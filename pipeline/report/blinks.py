@@ -25,8 +25,8 @@ from pipeline.training.blink import (
 REPEATS = 10
 
 
-def compare_blinks(p: Parameters, data: Path) -> None:
-    """Statistics of generated and of training clips, all on the mean face: data/blink/statistics.json and blinks.png."""
+def compare_blinks(p: Parameters, data: Path, figures: Path) -> None:
+    """Statistics of generated and of training clips, all on the mean face: `figures` (JSON), and data/blink/blinks.png."""
     out, windows = data / "blink", EyeWindows(p, data)
     network, _ = load(out)
     lengths = [len(clip) for clip in windows.train] * REPEATS
@@ -40,7 +40,8 @@ def compare_blinks(p: Parameters, data: Path) -> None:
     mmd = {"trained": trained, "untrained": untrained, "factor": untrained / trained}
     statistics = {name: blink_statistics(clips, p.corpus.fps) for name, clips in ratios.items()} | {"mmd": mmd}
     rounded = {name: {key: _rounded(value) for key, value in group.items()} for name, group in statistics.items()}
-    (out / "statistics.json").write_text(json.dumps(rounded, indent=2) + "\n")
+    figures.parent.mkdir(parents=True, exist_ok=True)
+    figures.write_text(json.dumps(rounded, indent=2) + "\n")
     blink_distributions(out / "blinks.png", {name: find_blinks(clips, p.corpus.fps) for name, clips in ratios.items()})
     for name in ratios:
         print(f"{name}: {rounded[name]['rate']} blinks per second of {rounded[name]['duration']} s")

@@ -89,8 +89,8 @@ def test_training_leaves_a_network_that_is_loaded_and_compared(data, p, tmp_path
     ]
     _, description = load(data / "blink")
     assert description["system"] == "blink" and description["preprocessing"]["fps"] == p.corpus.fps
-    compare_blinks(p, data)
-    statistics = pd.read_json(data / "blink" / "statistics.json", typ="series")
+    compare_blinks(p, data, data / "metrics" / "blink.json")
+    statistics = pd.read_json(data / "metrics" / "blink.json", typ="series")
     # Three blinks in six clips of 40 frames, of five frames each.
     assert statistics["ground_truth"]["rate"] == pytest.approx(3 / (6 * N_FRAMES / p.corpus.fps), rel=1e-3)
     assert statistics["ground_truth"]["duration"] == pytest.approx(5 / p.corpus.fps)
