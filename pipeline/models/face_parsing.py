@@ -163,7 +163,9 @@ def load_face_parsing(path: Path) -> BiSeNet:
         # The public file is in the format of PyTorch before 1.6, which cannot be mapped into memory.
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
-        raise UserError(f"{path} is not a BiSeNet of 19 classes, or damaged ({type(error).__name__}); {mend}") from error
+        raise UserError(
+            f"{path} is not a BiSeNet of 19 classes, or damaged ({type(error).__name__}); {mend}"
+        ) from error
     return network.eval()
 
 
