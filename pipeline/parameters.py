@@ -53,6 +53,7 @@ class Alignment(Group):
     image_size: Annotated[int, Field(ge=64, multiple_of=32)]
     eye_distance: Share
     eye_height: Share
+    face_parsing: str | None
 
 
 class Heatmaps(Group):

@@ -1,6 +1,7 @@
 """Align every face to the training split's mean face, and cut the crops that the systems learn."""
 
 import hashlib
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from zlib import crc32
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import parameters
-from pipeline.corpus.incremental import Job, Made, process
+from pipeline.corpus.incremental import Job, Made, checksum, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError, one_line_errors
 from pipeline.features.alignment import align_landmarks, crop_faces, template
@@ -17,6 +18,7 @@ from pipeline.features.blinks import blink_events
 from pipeline.features.canonical import neutral_face
 from pipeline.features.jitter import blink_amplitude_kept, jitter
 from pipeline.features.landmarks import eye_aspect_ratio
+from pipeline.features.lip_parsing import refine_clip
 from pipeline.features.smoothing import ground_truth_landmarks
 from pipeline.video import stream_frames
 
@@ -27,9 +29,24 @@ TEMPLATE_SUBJECTS = 50
 faces = cache(Tables)
 
 
-def align(item: tuple[str, str], target: np.ndarray, image_size: int, transform: str, fps: float) -> Made:
+@cache
+def parser(checkpoint: str) -> Callable[[np.ndarray], np.ndarray]:
+    import torch
+
+    from pipeline.models.face_parsing import face_parser
+
+    # The limit on a worker's threads came before PyTorch was there.
+    torch.set_num_threads(1)
+    return face_parser(Path(checkpoint))
+
+
+def align(
+    item: tuple[str, str], target: np.ndarray, image_size: int, transform: str, fps: float, face_parsing: str | None
+) -> Made:
     clip, video = item
     raw = faces(Path("data/landmarks/faces")).landmarks(clip)
+    if face_parsing:
+        raw = refine_clip(raw, stream_frames(Path(video), fps), parser(face_parsing))
     transforms, aligned = align_landmarks(raw, target, transform)
     smoothed = ground_truth_landmarks(raw)
     figures = {
@@ -69,12 +86,21 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     np.save(OUT / "template.npy", target)
 
+    face_parsing = p.alignment.face_parsing
+    if face_parsing:
+        # Whatever is wrong with the network ends the stage here, and not clip by clip.
+        parser(face_parsing)
     work = partial(
-        align, target=target, image_size=p.alignment.image_size, transform=p.alignment.transform, fps=p.corpus.fps
+        align,
+        target=target,
+        image_size=p.alignment.image_size,
+        transform=p.alignment.transform,
+        fps=p.corpus.fps,
+        face_parsing=face_parsing,
     )
-    made_from = hashlib.sha256(target.tobytes()).hexdigest()
+    made_from = hashlib.sha256(target.tobytes()).hexdigest(), checksum(face_parsing)
     jobs = {
-        clip: Job((clips.loc[clip, "checksum"], found.digest(clip), made_from), (clip, clips.loc[clip, "video"]))
+        clip: Job((clips.loc[clip, "checksum"], found.digest(clip), *made_from), (clip, clips.loc[clip, "video"]))
         for clip in found
     }
     process("alignment", work, jobs, p.corpus.max_rejected, **dict(p.compute))
