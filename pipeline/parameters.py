@@ -143,6 +143,7 @@ class VgNetWeights(Group):
 
 class VgNet(Group):
     epochs: Positive
+    excerpts: Positive
     learning_rate: Rate
     excerpt_frames: Positive
     batch: Positive

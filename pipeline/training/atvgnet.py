@@ -1,5 +1,6 @@
 """Train ATVGnet's two networks from the shards, each by itself, and load the trained ones."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def train_landmark_to_texture(p: Parameters, data: Path, losses: Path) -> None:
             "params.yaml: atvgnet.landmark_to_texture.weights: all are 0, so that there is nothing to train for"
         )
     store = ClipStore(data, "crops", "landmarks")
-    batches = VideoExcerpts(store, schedule.excerpt_frames, p.seed, schedule.batch)
+    batches = VideoExcerpts(store, schedule.excerpt_frames, p.seed, schedule.batch, schedule.excerpts)
     torch.manual_seed(p.seed)
     system = LandmarkToTexture(Settings(p.alignment.image_size, p.atvgnet.width), weights, schedule.dynamic)
     _train(system, batches, schedule, store, p, data / "landmark_to_texture" / "atvgnet", losses)
@@ -146,8 +147,20 @@ class SpeechExcerpts(Excerpts):
 class VideoExcerpts(Excerpts):
     """Excerpts for VG-net, half of them mirrored in training.
 
-    The photo is a random frame of the clip, as published; in validation the first.
+    An epoch takes several of each clip (published: three). The photo is a random frame of the clip, as published; in
+    validation the first.
     """
+
+    def __init__(self, store: ClipStore, length: int, seed: int, batch: int, excerpts: int):
+        super().__init__(store, length, seed, batch)
+        self.excerpts = excerpts
+
+    def __len__(self) -> int:
+        return self.excerpts * super().__len__()
+
+    def epoch(self, number: int) -> Iterator[Video]:
+        for k in range(self.excerpts):
+            yield from super().epoch(self.excerpts * number + k)
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Video:
         n_frames = self.store.n_frames(clip)

@@ -32,6 +32,7 @@ SMALL = {
     },
     "landmark_to_texture": {
         "epochs": 2,
+        "excerpts": 1,
         "learning_rate": 2e-4,
         "excerpt_frames": 4,
         "batch": 2,
@@ -114,7 +115,7 @@ def test_texture_batches_show_frames_with_their_landmarks(faces):
     store = faces.store
     seen = set()
     for number in range(4):
-        for batch in VideoExcerpts(store, 4, 0, 2).epoch(number):
+        for batch in VideoExcerpts(store, 4, 0, 2, excerpts=1).epoch(number):
             for k in range(len(batch.photo)):
                 images = tensor_to_images(torch.cat([batch.photo[k][None], batch.frames[k]]))
                 landmarks = torch.cat([batch.photo_landmarks[k][None], batch.landmarks[k]])
@@ -125,6 +126,14 @@ def test_texture_batches_show_frames_with_their_landmarks(faces):
                     torch.testing.assert_close(face, expected, atol=1e-5, rtol=0)
                     seen.add(flip)
     assert seen == {True, False}
+
+
+def test_an_epoch_of_textures_takes_several_excerpts_of_each_clip(faces):
+    once, thrice = (VideoExcerpts(faces.store, 4, 0, 2, excerpts=n) for n in (1, 3))
+    drawn = list(thrice.epoch(2))
+    assert len(drawn) == len(thrice) == 3 * len(once) == 6
+    # The third epoch's are those that would have been the seventh to ninth of one each.
+    assert equal(drawn[0], next(once.epoch(6))) and not equal(drawn[0], drawn[2])
 
 
 def find(store, image):
@@ -183,7 +192,7 @@ def test_the_loaded_network_is_the_one_that_was_validated(data, tmp_path, parame
     p = parameters(atvgnet=small())
     train_landmark_to_texture(p, data, tmp_path / "l.csv")
     network, _ = load_landmark_to_texture(data / "landmark_to_texture" / "atvgnet")
-    (batch,) = VideoExcerpts(ClipStore(data, "crops", "landmarks"), 4, 0, 2).validation()
+    (batch,) = VideoExcerpts(ClipStore(data, "crops", "landmarks"), 4, 0, 2, excerpts=1).validation()
     fake, _ = network(batch.photo, batch.photo_landmarks, batch.landmarks)
     error = LandmarkToTexture.validation_error(None, batch, fake).item()
     assert error == pytest.approx(pd.read_csv(tmp_path / "l.csv")["validation_error"].min(), rel=0.01)
