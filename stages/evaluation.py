@@ -12,6 +12,7 @@ from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables, read_landmarks, write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import UserError, one_line_errors
+from pipeline.evaluation.blinks import compare_blinks
 from pipeline.evaluation.evaluate import counts, evaluate_systems, intervals, signature, summarise
 from pipeline.evaluation.motion import summarise_motion
 
@@ -72,6 +73,11 @@ def main() -> None:
     predicted = {system: read_landmarks(path) for system, path in files.items() if path.exists()}
     motion = summarise_motion({clip: truth.landmarks(clip) for clip in of_split}, predicted, p.corpus.fps)
     write_json(Path("metrics/landmarks.json"), motion)
+    blinks, found = compare_blinks(p, Path("data"))
+    write_json(Path("metrics/blink.json"), blinks)
+    write_json(
+        out / "blinks.json", {name: {k: v.tolist() for k, v in b._asdict().items()} for name, b in found.items()}
+    )
     print(pd.DataFrame(summarise(table[table["split"] == p.evaluation.split])).T.to_string(float_format="%.4f"))
 
 

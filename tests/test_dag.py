@@ -74,6 +74,7 @@ def sources(name: str) -> list[tuple[Path, ...]]:
     cascade = {"audio_to_landmark": "train_landmark_to_texture", "landmark_to_texture": "train_audio_to_landmark"}
     crops = (training / "data.py",)  # about_crops
     delegated = {"end_to_end": [(training / "kesim_erzin.py",), crops], "blink": [(training / "blink.py",)]}
+    delegated["evaluation"] = [(ROOT / "pipeline" / "evaluation" / "blinks.py",), (training / "blink.py", "train")]
     for stage, other in cascade.items():
         systems = STAGES[stage]["matrix"]["system"]
         delegated[stage] = [crops, *((training / f"{system}.py", other) for system in systems)]

@@ -37,9 +37,10 @@ CHARTED = {
 def contact_sheet(rows: dict[str, np.ndarray], step: int, max_columns: int = 14, size: int = 96) -> np.ndarray:
     """Every `step`-th frame of each clip in `rows` (name → uint8 (T, S, S, 3)), one named row each: uint8 (H, W, 3)."""
     strips = []
+    label = 16 + max(cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0] for name in rows)
     for name, frames in rows.items():
         images = [cv2.resize(f, (size, size), interpolation=cv2.INTER_CUBIC) for f in frames[::step][:max_columns]]
-        strip = np.concatenate([np.full((size, 150, 3), 255, np.uint8), *images], axis=1)
+        strip = np.concatenate([np.full((size, label, 3), 255, np.uint8), *images], axis=1)
         cv2.putText(strip, name, (6, size // 2 + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
         strips.append(strip)
     width = max(strip.shape[1] for strip in strips)
@@ -56,7 +57,9 @@ def save_image(path: Path, image: np.ndarray) -> None:
 def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict]) -> None:
     """One panel per metric of CHARTED, a bar per system, with the 95 % interval where there is one."""
     systems = [system for system in COLOURS if system in means]
-    figure, axes = plt.subplots(1, len(CHARTED), figsize=(15, 3.6), layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(CHARTED), figsize=(15, 0.8 + 0.28 * len(systems)), sharey=True, layout="constrained"
+    )
     for axis, (metric, label) in zip(axes, CHARTED.items(), strict=True):
         for place, system in enumerate(systems):
             value = means[system][metric]
@@ -64,11 +67,12 @@ def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict]) ->
             if value is None or (system == "ground_truth" and metric == "psnr"):
                 continue
             low, high = intervals[system][metric] or (value, value)
-            axis.bar(place, value, color=COLOURS[system], yerr=[[value - low], [high - value]], capsize=3)
+            axis.barh(place, value, color=COLOURS[system], xerr=[[value - low], [high - value]], capsize=3)
         axis.set_title(label, fontsize=10)
-        axis.set_xticks(range(len(systems)), [s.replace("_", "\n") for s in systems], fontsize=7)
+        axis.set_yticks(range(len(systems)), systems, fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[2].set_ylim(bottom=15)
+    axes[0].invert_yaxis()
+    axes[2].set_xlim(left=15)
     _save(figure, path)
 
 
@@ -98,7 +102,7 @@ def opening_curves(path: Path, openings: dict[str, np.ndarray], fps: float) -> N
         axis.plot(np.arange(len(opening)) / fps, opening, label=system, color=COLOURS[system], **style)
     axis.set_xlabel("seconds")
     axis.set_ylabel("mouth opening")
-    axis.legend(fontsize=7, frameon=False, ncols=len(openings))
+    axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     axis.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 

@@ -3,11 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.corpus.shards import Shards
+from pipeline.features.blinks import Blinks
 from pipeline.report.page import data_uri, render_page
-from pipeline.report.pictures import COLOURS, bar_chart, contact_sheet, loss_curves, opening_curves, save_image
+from pipeline.report.pictures import (
+    COLOURS,
+    bar_chart,
+    blink_distributions,
+    contact_sheet,
+    loss_curves,
+    opening_curves,
+    save_image,
+)
 
 # Folders of loss tables below metrics/losses, and what they are called.
 LOSSES = {
@@ -26,6 +36,9 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     openings = pd.read_parquet(evaluation / "mouth_opening.parquet")
     systems = [system for system in COLOURS if system in means]
 
+    blinks = json.loads((evaluation / "blinks.json").read_text())
+    found = {name: Blinks(**{k: np.array(v) for k, v in fields.items()}) for name, fields in blinks.items()}
+    blink_distributions(out / "blinks.png", found)
     bar_chart(out / "metrics.png", means, details["intervals"])
     for part in LOSSES:
         tables = {path.stem: pd.read_csv(path) for path in sorted((metrics / "losses" / part).glob("*.csv"))}
@@ -45,7 +58,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     charts = {
         "Metrics, with 95 % intervals": out / "metrics.png",
         f"Mouth opening in {shown[0]}": out / "mouth_opening.png",
-        "Blinks: generated and real": data / "blink" / "blinks.png",
+        "Blinks: generated and real": out / "blinks.png",
         **{title: out / f"losses_{part or 'end_to_end'}.png" for part, title in LOSSES.items()},
     }
     maps = {system: data / "synthesis" / system / "maps" / f"{shown[0]}.png" for system in systems}

@@ -1,16 +1,14 @@
 """Generated blinks beside the corpus's own (Sinha 2020, §V and Fig. 11)."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pipeline.features.blinks import blink_statistics, find_blinks
+from pipeline.features.blinks import Blinks, blink_statistics, find_blinks
 from pipeline.features.landmarks import eye_aspect_ratio
 from pipeline.models.blink import BlinkNet, window_mmd
 from pipeline.parameters import Parameters
-from pipeline.report.pictures import blink_distributions
 from pipeline.training.blink import (
     VALIDATION,
     WARM_UP,
@@ -25,10 +23,14 @@ from pipeline.training.blink import (
 REPEATS = 10
 
 
-def compare_blinks(p: Parameters, data: Path, figures: Path) -> None:
-    """Statistics of generated and of training clips, all on the mean face: `figures` (JSON), and data/blink/blinks.png."""
-    out, windows = data / "blink", EyeWindows(p, data)
-    network, _ = load(out)
+def compare_blinks(p: Parameters, data: Path) -> tuple[dict[str, dict], dict[str, Blinks]]:
+    """Blinks of generated and of training clips, all on the mean face, of one length clip by clip.
+
+    Returns figures (`blink_statistics` of `ground_truth` and `generated`; under `mmd` the MMD² of the network, of the untrained
+    one, and their ratio), and the blinks themselves.
+    """
+    windows = EyeWindows(p, data)
+    network, _ = load(data / "blink")
     lengths = [len(clip) for clip in windows.train] * REPEATS
     # Each is a video of its own, with a seed of its own.
     generated = [blink_displacements(network, n, p.seed * len(lengths) + k) for k, n in enumerate(lengths)]
@@ -40,11 +42,7 @@ def compare_blinks(p: Parameters, data: Path, figures: Path) -> None:
     mmd = {"trained": trained, "untrained": untrained, "factor": untrained / trained}
     statistics = {name: blink_statistics(clips, p.corpus.fps) for name, clips in ratios.items()} | {"mmd": mmd}
     rounded = {name: {key: _rounded(value) for key, value in group.items()} for name, group in statistics.items()}
-    figures.parent.mkdir(parents=True, exist_ok=True)
-    figures.write_text(json.dumps(rounded, indent=2) + "\n")
-    blink_distributions(out / "blinks.png", {name: find_blinks(clips, p.corpus.fps) for name, clips in ratios.items()})
-    for name in ratios:
-        print(f"{name}: {rounded[name]['rate']} blinks per second of {rounded[name]['duration']} s")
+    return rounded, {name: find_blinks(clips, p.corpus.fps) for name, clips in ratios.items()}
 
 
 @torch.inference_mode()
