@@ -20,7 +20,7 @@ class Driving:
     mel: np.ndarray | None = None  # log-mel speech (columns, bands)
     mfcc: np.ndarray | None = None  # (columns of 10 ms, 12)
     characters: np.ndarray | None = None  # scores of characters or phones (n_frames, 16, symbols)
-    waveform_8000: np.ndarray | None = None  # speech at 8 kHz, float32 in −1 … 1
+    waveform_8000: np.ndarray | None = None  # int16, speech at 8 kHz (windows.from_int16)
     emotion: str | None = None  # one of ANG, DIS, FEA, HAP, NEU, SAD
     landmarks: np.ndarray | None = None  # (n_frames, 68, 2), of this face, in crop pixels
 
