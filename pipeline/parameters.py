@@ -208,6 +208,11 @@ class Blink(Group):
     weights: BlinkWeights
 
 
+class PerceptualLoss(Group):
+    vgg19: str | None
+    width: Rate
+
+
 class Synthesis(Group):
     visible_mark: bool
 
@@ -242,6 +247,7 @@ class Parameters(Group):
     atvgnet: Atvgnet
     identity_preserving: IdentityPreserving
     blink: Blink
+    perceptual: PerceptualLoss
     synthesis: Synthesis
     evaluation: Evaluation
     report: Report
