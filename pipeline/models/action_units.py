@@ -9,6 +9,7 @@ of T frames are a batch; action units stand in the order of AUS.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -60,15 +61,15 @@ class AUModule(nn.Module):
         self.frequency, self.time = (
             nn.Sequential(
                 nn.Conv1d(channels, filters, 3, stride=2, padding=1),
-                nn.ReLU(),
+                nn.LeakyReLU(0.2),
                 nn.Conv1d(filters, filters, 3, stride=2, padding=1),
-                nn.ReLU(),
+                nn.LeakyReLU(0.2),
                 nn.Flatten(),
             )
             for channels in (MFCC_COLUMNS, MFCC_SIZE)
         )
         self.lstm = nn.LSTM(filters * (MFCC_SIZE + MFCC_COLUMNS) // 4, units, num_layers=2, batch_first=True)
-        self.features = nn.Sequential(nn.Linear(units, units), nn.ReLU(), nn.Linear(units, features), nn.ReLU())
+        self.features = nn.Sequential(nn.Linear(units, units), nn.LeakyReLU(0.2), nn.Linear(units, features), nn.ReLU())
         self.occurrence = nn.Linear(features, 1)
 
     def forward(
@@ -96,6 +97,11 @@ class AudioToAU(nn.Module):
         self.register_buffer("mean", torch.zeros(MFCC_SIZE))
         self.register_buffer("deviation", torch.ones(MFCC_SIZE))
 
+    def start_from(self, mfcc: np.ndarray) -> None:
+        """The training split's MFCC, (N, 12)."""
+        self.mean.copy_(torch.from_numpy(mfcc.mean(axis=0)))
+        self.deviation.copy_(torch.from_numpy(mfcc.std(axis=0)))
+
     def forward(self, windows: Tensor, state: tuple[tuple[Tensor, Tensor], ...] | None = None) -> AUs:
         """windows of MFCC (B, T, 28, 12); state: with that of an earlier call, frames go on from it without a seam."""
         windows = (windows - self.mean) / self.deviation
@@ -115,9 +121,9 @@ class AUClassifier(nn.Sequential):
             for channels, filters in ((3, a), (a, b))
             for layer in (
                 nn.Conv2d(channels, filters, 3, padding=1),
-                nn.ReLU(),
+                nn.LeakyReLU(0.2),
                 nn.Conv2d(filters, filters, 3, padding=1),
-                nn.ReLU(),
+                nn.LeakyReLU(0.2),
                 nn.MaxPool2d(2),
             )
         ]
@@ -125,9 +131,9 @@ class AUClassifier(nn.Sequential):
             *convolutions,
             nn.Flatten(),
             nn.Linear(b * (s.image_size // 8) * (s.image_size // 4), hidden),
-            nn.ReLU(),
+            nn.LeakyReLU(0.2),
             nn.Linear(hidden, last),
-            nn.ReLU(),
+            nn.LeakyReLU(0.2),
             nn.Linear(last, len(AUS)),
         )
         self.settings = s
