@@ -69,7 +69,9 @@ class AUModule(nn.Module):
             for channels in (MFCC_COLUMNS, MFCC_SIZE)
         )
         self.lstm = nn.LSTM(filters * (MFCC_SIZE + MFCC_COLUMNS) // 4, units, num_layers=2, batch_first=True)
-        self.features = nn.Sequential(nn.Linear(units, units), nn.LeakyReLU(0.2), nn.Linear(units, features), nn.ReLU())
+        self.features = nn.Sequential(
+            nn.Linear(units, units), nn.LeakyReLU(0.2), nn.Linear(units, features), nn.LeakyReLU(0.2)
+        )
         self.occurrence = nn.Linear(features, 1)
 
     def forward(
@@ -106,7 +108,8 @@ class AudioToAU(nn.Module):
         """windows of MFCC (B, T, 28, 12); state: with that of an earlier call, frames go on from it without a seam."""
         windows = (windows - self.mean) / self.deviation
         states = state or (None,) * len(AUS)
-        features, logits, states = zip(*map(lambda unit, s: unit(windows, s), self.units, states), strict=True)
+        said = [unit(windows, s) for unit, s in zip(self.units, states, strict=True)]
+        features, logits, states = zip(*said, strict=True)
         return AUs(torch.cat(features, dim=-1), torch.cat(logits, dim=-1), states)
 
 
