@@ -213,6 +213,27 @@ class PerceptualLoss(Group):
     width: Rate
 
 
+class AudioToAUTraining(Group):
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    batch: Positive
+
+
+class AUClassifierTraining(Group):
+    epochs: Positive
+    learning_rate: Rate
+    frames: Positive
+    batch: Positive
+
+
+class AudioAU(Group):
+    width: Rate
+    betas: Betas
+    audio_to_au: AudioToAUTraining
+    au_classifier: AUClassifierTraining
+
+
 class Synthesis(Group):
     visible_mark: bool
 
@@ -247,6 +268,7 @@ class Parameters(Group):
     atvgnet: Atvgnet
     identity_preserving: IdentityPreserving
     blink: Blink
+    audio_au: AudioAU
     perceptual: PerceptualLoss
     synthesis: Synthesis
     evaluation: Evaluation
