@@ -227,11 +227,37 @@ class AUClassifierTraining(Group):
     batch: Positive
 
 
+class AudioAUEpochs(Group):
+    without_discriminator: Positive
+    with_discriminator: Positive
+
+
+class AudioAURates(Group):
+    generator: Rate
+    audio_to_au: Rate
+    au_classifier: Rate
+    discriminator: Rate
+
+
+class AudioAUWeights(Group):
+    reconstruction: Weight
+    identity: Weight
+    perceptual: Weight
+    au: Weight
+    adversarial: Weight
+
+
 class AudioAU(Group):
     width: Rate
     betas: Betas
     audio_to_au: AudioToAUTraining
     au_classifier: AUClassifierTraining
+    au_features: bool
+    excerpt_frames: Positive
+    batch: Positive
+    epochs: AudioAUEpochs
+    learning_rate: AudioAURates
+    weights: AudioAUWeights
 
 
 class Synthesis(Group):
