@@ -208,6 +208,35 @@ class Blink(Group):
     weights: BlinkWeights
 
 
+class EmotionWeights(Group):
+    mouth: Weight
+    perceptual: Weight
+    frame: Weight
+    pair: Weight
+    emotion: Weight
+
+
+class EmotionWarmUp(Group):
+    epochs: Positive
+    learning_rate: Rate
+
+
+class EmotionAdversarial(Group):
+    epochs: Positive
+    learning_rate: LearningRate
+
+
+class Emotion(Group):
+    width: Rate
+    betas: Betas
+    excerpt_frames: Positive
+    batch: Positive
+    augmentation: Share
+    weights: EmotionWeights
+    warm_up: EmotionWarmUp
+    adversarial: EmotionAdversarial
+
+
 class PerceptualLoss(Group):
     vgg19: str | None
     width: Rate
@@ -295,6 +324,7 @@ class Parameters(Group):
     identity_preserving: IdentityPreserving
     blink: Blink
     audio_au: AudioAU
+    emotion: Emotion
     perceptual: PerceptualLoss
     synthesis: Synthesis
     evaluation: Evaluation
