@@ -213,6 +213,16 @@ class PerceptualLoss(Group):
     width: Rate
 
 
+class EmotionClassifier(Group):
+    width: Rate
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Positive
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0)]
+    excerpt_frames: Positive
+    batch: Positive
+
+
 class Synthesis(Group):
     visible_mark: bool
 
@@ -248,6 +258,7 @@ class Parameters(Group):
     identity_preserving: IdentityPreserving
     blink: Blink
     perceptual: PerceptualLoss
+    emotion_classifier: EmotionClassifier
     synthesis: Synthesis
     evaluation: Evaluation
     report: Report
