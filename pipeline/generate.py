@@ -19,14 +19,12 @@ from tqdm import tqdm
 
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.alignment import TRANSFORMS, align_landmarks, apply_similarity, crop_face
-from pipeline.features.audio import log_mel, mfcc, resample
-from pipeline.features.characters.steps import step_windows
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.tracking import detect_video
 from pipeline.synthesis import write_clip
 from pipeline.systems.registry import LANDMARK_DRIVEN, SYSTEMS, load
-from pipeline.systems.system import Driving, System
-from pipeline.training.characters import recogniser
+from pipeline.systems.speech import speech_features
+from pipeline.systems.system import Driving
 from pipeline.video import read_audio
 
 SOUND_RATE = 22_050  # Hz, of the sound that is heard
@@ -90,27 +88,13 @@ def talk(
         lengths.append(len(landmarks))
     # The shorter of speech and driving video sets the length.
     n_frames = min(lengths)
-    features = speech_features(waveform, n_frames, system)
+    features = speech_features(waveform, SOUND_RATE, n_frames, system)
     driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, **features)
     if waveform is not None:
         waveform = waveform[: round(n_frames / fps * SOUND_RATE)]
     drawn = tqdm(system.frames(photo, driving, seed), name, n_frames, unit="frame", disable=None)
     write_clip(output, (frame.image for frame in drawn), waveform, name, fps, SOUND_RATE, visible_mark)
     print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {name}")
-
-
-def speech_features(waveform: np.ndarray | None, n_frames: int, system: System) -> dict[str, np.ndarray]:
-    """Those features of speech that the system needs, made as its training's were: by the names of Driving's fields."""
-    how, features = system.preprocessing, {}
-    if "mel" in system.needs:
-        audio = how["audio_features"]
-        features["mel"] = log_mel(resample(waveform, SOUND_RATE, audio["sample_rate"]), **audio)
-    if "mfcc" in system.needs:
-        features["mfcc"] = mfcc(waveform, SOUND_RATE)
-    if "characters" in system.needs:
-        scores = recogniser(**how["characters"])(waveform, SOUND_RATE)
-        features["characters"] = step_windows(scores, n_frames, how["fps"])
-    return features
 
 
 def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> np.ndarray | None:

@@ -289,6 +289,16 @@ class AudioAU(Group):
     weights: AudioAUWeights
 
 
+class EmotionClassifier(Group):
+    width: Rate
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Positive
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0)]
+    excerpt_frames: Positive
+    batch: Positive
+
+
 class Synthesis(Group):
     visible_mark: bool
 
@@ -326,6 +336,7 @@ class Parameters(Group):
     audio_au: AudioAU
     emotion: Emotion
     perceptual: PerceptualLoss
+    emotion_classifier: EmotionClassifier
     synthesis: Synthesis
     evaluation: Evaluation
     report: Report

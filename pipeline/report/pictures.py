@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,8 @@ COLOURS = {
     "identity_preserving": "#937860",
     "atvgnet_true_landmarks": "#c5b9e0",
     "identity_preserving_true_landmarks": "#d3c0b0",
+    "audio_au": "#64b5cd",
+    "emotion": "#da8bc3",
 }
 # What the charts show of metrics/evaluation.json: label, and which way is better.
 CHARTED = {
@@ -32,6 +35,7 @@ CHARTED = {
     "mouth_correlation": "mouth-opening correlation ↑",
     "psnr": "PSNR (dB) ↑",
     "ssim": "SSIM ↑",
+    "au_f1": "action units, F1 ↑",
 }
 
 
@@ -47,6 +51,33 @@ def contact_sheet(rows: dict[str, np.ndarray], step: int, max_columns: int = 14,
     width = max(strip.shape[1] for strip in strips)
     padded = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips]
     return np.concatenate(padded)
+
+
+def with_header(sheet: np.ndarray, columns: Sequence[str], size: int = 96, height: int = 22) -> np.ndarray:
+    """A contact sheet of images `size` wide with a name above each: uint8 (H, W, 3) → (H + height, W, 3)."""
+    header = np.full((height, sheet.shape[1], 3), 255, np.uint8)
+    left = sheet.shape[1] - len(columns) * size
+    for k, name in enumerate(columns):
+        cv2.putText(header, name, (left + k * size + 6, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([header, sheet])
+
+
+def confusion_matrices(path: Path, matrices: dict[str, np.ndarray], names: Sequence[str]) -> None:
+    """One panel per matrix (title → int (n, n)): rows are what was wanted, columns what was recognised, as shares of a row."""
+    figure, axes = plt.subplots(1, len(matrices), figsize=(4.2 * len(matrices), 4), layout="constrained", squeeze=False)
+    for axis, (title, matrix) in zip(axes.flat, matrices.items(), strict=True):
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), n in np.ndenumerate(matrix):
+            axis.text(
+                column, row, str(n), ha="center", va="center", color="white" if shares[row, column] > 0.6 else "black"
+            )
+        axis.set_xticks(range(len(names)), names, fontsize=8)
+        axis.set_yticks(range(len(names)), names, fontsize=8)
+        axis.set_xlabel("recognised", fontsize=9)
+        axis.set_ylabel("wanted", fontsize=9)
+        axis.set_title(title, fontsize=10)
+    _save(figure, path)
 
 
 def save_image(path: Path, image: np.ndarray) -> None:
