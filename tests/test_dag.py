@@ -19,11 +19,11 @@ def filled(text: str, values: dict) -> str:
 
     def value(match):
         found = values
-        for part in match[1].split("."):
-            found = found[part]
+        for part in re.findall(r"\w+", match[1]):
+            found = found[int(part) if part.isdigit() else part]
         return str(found)
 
-    return re.sub(r"\$\{([\w.]+)\}", value, text)
+    return re.sub(r"\$\{([\w.\[\]]+)\}", value, text)
 
 
 def instances(name: str, stage: dict) -> dict[str, dict]:
@@ -101,12 +101,16 @@ def sources(name: str) -> list[tuple[Path, ...]]:
     stage, _, system = name.partition("@")
     crops = (training / "data.py",)  # about_crops
     cascade = {"audio_to_landmark": "train_landmark_to_texture", "landmark_to_texture": "train_audio_to_landmark"}
+    parts = {"audio_to_au": "train_au_classifier", "au_classifier": "train_audio_to_au"}
     delegated = {
-        "end_to_end": [crops, (training / "kesim_erzin.py",)],
+        "end_to_end": [crops, (training / f"{script.stem.replace('end_to_end', 'kesim_erzin')}.py",)],
+        "emotion_classifier": [crops, (training / "emotion_classifier.py",)],
         "blink": [(training / "blink.py",)],
         "evaluation": [(ROOT / "pipeline" / "evaluation" / "blinks.py",), (training / "blink.py", "train")],
     }
     delegated |= {half: [crops, (training / f"{system}.py", other)] for half, other in cascade.items()}
+    delegated |= {part: [(training / "action_units.py", other)] for part, other in parts.items()}
+    delegated["au_classifier"].append(crops)
     return [(script,), *delegated.get(stage, [])]
 
 
