@@ -6,6 +6,10 @@ Systems that are driven by landmarks take a video of somebody else, whose facial
 
     python -m pipeline.generate --system landmark --image face.jpg --driving-video them.mp4 --output talk.mp4
 
+The system `emotion` is told which of six to show:
+
+    python -m pipeline.generate --system emotion --emotion HAP --image face.jpg --audio speech.wav --output talk.mp4
+
 The systems are those that `dvc repro` has trained; what they can draw is what their corpus showed them.
 """
 
@@ -17,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
+from pipeline.corpus.layouts import EMOTIONS
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.alignment import TRANSFORMS, align_landmarks, apply_similarity, crop_face
 from pipeline.features.detection import detect_face, predict_landmarks
@@ -71,12 +76,16 @@ def talk(
     output: Path,
     seed: int,
     visible_mark: bool,
+    emotion: str | None = None,
 ) -> None:
-    """Make the video. Raises UserError in one line for input that cannot be used."""
+    """Make the video. emotion: one of EMOTIONS, for systems that are conditioned on one.
+
+    Raises UserError in one line for input that cannot be used.
+    """
     system = load(name, Path("data"))
     how, size = system.preprocessing, system.image_size
     template, fps = np.array(how["template"]), how["fps"]
-    driven_by_speech = bool(system.needs - {"landmarks"})
+    driven_by_speech = bool(system.needs - {"landmarks", "emotion"})
     photo, photo_landmarks = align_photo(read_photo(image), template, size, how["transform"], image)
     waveform = _sound(audio, driving_video, needed=driven_by_speech)
     landmarks, lengths = None, []
@@ -89,7 +98,7 @@ def talk(
     # The shorter of speech and driving video sets the length.
     n_frames = min(lengths)
     features = speech_features(waveform, SOUND_RATE, n_frames, system)
-    driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, **features)
+    driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, emotion=emotion, **features)
     if waveform is not None:
         waveform = waveform[: round(n_frames / fps * SOUND_RATE)]
     drawn = tqdm(system.frames(photo, driving, seed), name, n_frames, unit="frame", disable=None)
@@ -125,6 +134,9 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, help="speech in any format that FFmpeg reads")
     parser.add_argument("--driving-video", type=Path, help="landmark systems: whose facial motion to follow")
     parser.add_argument(
+        "--emotion", choices=EMOTIONS, default="NEU", help="system emotion: which to show (default: NEU)"
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("talk.mp4"), help="the video to write (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the noise vector (default: %(default)s)")
@@ -136,7 +148,16 @@ def main() -> None:
         sys.exit(f"error: {args.system} is driven by landmarks: give a --driving-video")
     if not (args.audio or args.driving_video):
         sys.exit(f"error: {args.system} is driven by speech: give --audio")
-    talk(args.system, args.image, args.audio, args.driving_video, args.output, args.seed, not args.no_mark)
+    talk(
+        args.system,
+        args.image,
+        args.audio,
+        args.driving_video,
+        args.output,
+        args.seed,
+        not args.no_mark,
+        args.emotion,
+    )
 
 
 if __name__ == "__main__":

@@ -208,9 +208,85 @@ class Blink(Group):
     weights: BlinkWeights
 
 
+class EmotionWeights(Group):
+    mouth: Weight
+    perceptual: Weight
+    frame: Weight
+    pair: Weight
+    emotion: Weight
+
+
+class EmotionWarmUp(Group):
+    epochs: Positive
+    learning_rate: Rate
+
+
+class EmotionAdversarial(Group):
+    epochs: Positive
+    learning_rate: LearningRate
+
+
+class Emotion(Group):
+    width: Rate
+    betas: Betas
+    excerpt_frames: Positive
+    batch: Positive
+    augmentation: Share
+    weights: EmotionWeights
+    warm_up: EmotionWarmUp
+    adversarial: EmotionAdversarial
+
+
 class PerceptualLoss(Group):
     vgg19: str | None
     width: Rate
+
+
+class AudioToAUTraining(Group):
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    batch: Positive
+
+
+class AUClassifierTraining(Group):
+    epochs: Positive
+    learning_rate: Rate
+    frames: Positive
+    batch: Positive
+
+
+class AudioAUEpochs(Group):
+    without_discriminator: Positive
+    with_discriminator: Positive
+
+
+class AudioAURates(Group):
+    generator: Rate
+    audio_to_au: Rate
+    au_classifier: Rate
+    discriminator: Rate
+
+
+class AudioAUWeights(Group):
+    reconstruction: Weight
+    identity: Weight
+    perceptual: Weight
+    au: Weight
+    adversarial: Weight
+
+
+class AudioAU(Group):
+    width: Rate
+    betas: Betas
+    audio_to_au: AudioToAUTraining
+    au_classifier: AUClassifierTraining
+    au_features: bool
+    excerpt_frames: Positive
+    batch: Positive
+    epochs: AudioAUEpochs
+    learning_rate: AudioAURates
+    weights: AudioAUWeights
 
 
 class EmotionClassifier(Group):
@@ -257,6 +333,8 @@ class Parameters(Group):
     atvgnet: Atvgnet
     identity_preserving: IdentityPreserving
     blink: Blink
+    audio_au: AudioAU
+    emotion: Emotion
     perceptual: PerceptualLoss
     emotion_classifier: EmotionClassifier
     synthesis: Synthesis

@@ -12,6 +12,7 @@ from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables, read_landmarks, write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import UserError, one_line_errors
+from pipeline.evaluation.au_recognition import recognition_scores
 from pipeline.evaluation.blinks import compare_blinks
 from pipeline.evaluation.emotion import emotion_details, recognised_emotions, summarise_emotions
 from pipeline.evaluation.evaluate import (
@@ -28,7 +29,7 @@ from pipeline.evaluation.evaluate import (
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.evaluation.motion import summarise_motion
 from pipeline.evaluation.silence import compare_silence, summarise_silence
-from pipeline.training import emotion_classifier
+from pipeline.training import audio_au, emotion, emotion_classifier
 
 CROPS, SYNTHESIS = Path("data/alignment/crops"), Path("data/synthesis")
 REFERENCES = ("static", "ground_truth", "ground_truth_reencoded", "ground_truth_delayed")
@@ -119,7 +120,19 @@ def main() -> None:
     write_json(
         out / "blinks.json", {name: {k: v.tolist() for k, v in b._asdict().items()} for name, b in found.items()}
     )
+    write_json(Path("metrics/action_units.json"), recognition_scores(Path("data")))
+    write_json(Path("metrics/perceptual.json"), perceptual_origins(Path("data"), systems))
     write_emotions(out, systems, clips.loc[tested], p.evaluation.split, p.seed, p.evaluation.bootstrap_samples)
+
+
+def perceptual_origins(data: Path, systems: list[str]) -> dict[str, dict[str, str] | None]:
+    """By what features each system with a perceptual loss was trained; None where its weight was 0."""
+    trained = {"audio_au": audio_au, "emotion": emotion}
+    return {
+        system: module.load(data / "end_to_end" / system)[1]["perceptual"]
+        for system, module in trained.items()
+        if system in systems
+    }
 
 
 def write_emotions(out: Path, systems: list[str], clips: pd.DataFrame, split: str, seed: int, samples: int) -> None:

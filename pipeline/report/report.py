@@ -43,7 +43,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
 
     blinks = json.loads((evaluation / "blinks.json").read_text())
     found = {name: Blinks(**{k: np.array(v) for k, v in fields.items()}) for name, fields in blinks.items()}
-    blink_distributions(out / "blinks.png", found)
+    blink_distributions(out / "blinks.png", found, fps)
     bar_chart(out / "metrics.png", means, details["intervals"])
     for part in LOSSES:
         tables = {path.stem: pd.read_csv(path) for path in sorted((metrics / "losses" / part).glob("*.csv"))}

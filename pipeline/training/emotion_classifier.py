@@ -18,10 +18,9 @@ from pipeline.training.checkpoints import load_network
 from pipeline.training.data import ClipStore, Excerpts, about_crops, images_to_tensor, training_key
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
+from pipeline.training.skipped import SKIPPED, reason_skipped, skip
 
 CODE = ("models/emotion_classifier.py", "training/emotion_classifier.py")
-# What stands in the place of a checkpoint where the corpus cannot teach emotions, and says why.
-SKIPPED = "skipped.txt"
 
 # How far training clips are moved, for faces differ in shape and place, and a few subjects are all that is seen of them: shares
 # of the crop's width, of scale (width and height on their own), and degrees.
@@ -32,17 +31,14 @@ HALF_RATE = 150
 
 
 def train(p: Parameters, data: Path, losses: Path) -> None:
-    """Train on real clips of the training split; leaves checkpoints in data/emotion_classifier, or SKIPPED in their place."""
+    """Train on real clips of the training split; leaves checkpoints in data/emotion_classifier, or why there are none."""
     out, schedule = data / "emotion_classifier", p.emotion_classifier
     store = ClipStore(data, "crops")
     store.clips = store.clips[store.clips["emotion"].isin(EMOTIONS)]
     shown = set(store.clips.loc[store.ids("train"), "emotion"])
     if shown != set(EMOTIONS):
-        skip(
-            out,
-            losses,
-            f"the training clips show {', '.join(sorted(shown)) or 'no labelled emotion'}; all six are needed",
-        )
+        found = ", ".join(sorted(shown)) or "no labelled emotion"
+        skip(out, f"the training clips show {found}; all six are needed", losses)
         return
     (out / SKIPPED).unlink(missing_ok=True)
     fabric, memory_format = fabric_for(p.training.device, p.training.precision)
@@ -67,17 +63,6 @@ def slow_down(learning_rate: float, optimizer: Optimizer, *_) -> None:
     steps = next(iter(optimizer.state.values()))["step"].item()
     for group in optimizer.param_groups:
         group["lr"] = learning_rate / (1 + steps / HALF_RATE)
-
-
-def skip(out: Path, losses: Path, reason: str) -> None:
-    """Say in one line, and in the place of the checkpoint, why there is no classifier; what judges by one goes without."""
-    for path in out.glob("*.pt"):
-        path.unlink()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / SKIPPED).write_text(reason + "\n")
-    losses.parent.mkdir(parents=True, exist_ok=True)
-    losses.write_text("epoch\n")
-    print(f"emotion_classifier: skipped: {reason}")
 
 
 class LabelledClips(Excerpts):
@@ -113,7 +98,7 @@ def load(folder: Path) -> tuple[EmotionClassifier, dict] | None:
 
     Raises UserError where the file is missing or is not such a checkpoint.
     """
-    if (folder / SKIPPED).exists():
+    if reason_skipped(folder):
         return None
     return load_network(folder, "emotion_classifier", EmotionClassifier, Settings)
 
