@@ -26,7 +26,7 @@ from pipeline.parameters import Parameters
 from pipeline.training.augmentation import augment as change_colours
 from pipeline.training.checkpoints import load_network
 from pipeline.training.data import ClipStore, Excerpts, about_crops, images_to_tensor, training_key
-from pipeline.training.loop import fit
+from pipeline.training.loop import fit, write_losses
 from pipeline.training.machine import fabric_for
 
 SYSTEM = "emotion"
@@ -88,7 +88,7 @@ def _phase(
     losses: Path,
     begun: tuple[Path, str] | None = None,
 ) -> str:
-    """One call of `fit`, unless it has been finished before; returns its key.
+    """One call of `fit`, unless this very training has been finished before; returns its key.
 
     begun: the checkpoint whose generator is trained on, and what that in turn depends on.
     """
@@ -105,7 +105,8 @@ def _phase(
     recipe = schedule.model_dump(include={"betas", "excerpt_frames", "batch", "augmentation"})
     recipe |= {"rates": rates, "seed": p.seed, "begun": begun and begun[1]}
     key = training_key(description | recipe, store, CODE)
-    if finished(out / "last.pt", key, epochs):
+    if (rows := losses_of_finished(out, key, epochs)) is not None:
+        write_losses(losses, rows)
         return key
     torch.manual_seed(p.seed)
     system = EmotionalTalkingFace(settings, weights, Perceptual(features))
@@ -123,12 +124,12 @@ def _phase(
     return key
 
 
-def finished(path: Path, key: str, epochs: int) -> bool:
-    """Whether a last.pt is that of this very training, with all its epochs."""
-    if not path.exists():
-        return False
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    return saved["key"] == key and saved["state"]["epoch"] == epochs
+def losses_of_finished(out: Path, key: str, epochs: int) -> list[dict] | None:
+    """The losses of this very training, if it has all its epochs behind it; else None."""
+    if not all((out / name).exists() for name in ("best.pt", "last.pt")):
+        return None
+    saved = torch.load(out / "last.pt", map_location="cpu", weights_only=True)
+    return saved["state"]["losses"] if saved["key"] == key and saved["state"]["epoch"] == epochs else None
 
 
 def emotion_labels(store: ClipStore) -> dict[str, int]:
