@@ -6,6 +6,10 @@ Systems that are driven by landmarks take a video of somebody else, whose facial
 
     python -m pipeline.generate --system landmark --image face.jpg --driving-video them.mp4 --output talk.mp4
 
+The system `emotion` is told which of six to show:
+
+    python -m pipeline.generate --system emotion --emotion HAP --image face.jpg --audio speech.wav --output talk.mp4
+
 The systems are those that `dvc repro` has trained; what they can draw is what their corpus showed them.
 """
 
@@ -17,16 +21,15 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
+from pipeline.corpus.layouts import EMOTIONS
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.alignment import TRANSFORMS, align_landmarks, apply_similarity, crop_face
-from pipeline.features.audio import log_mel, mfcc, resample
-from pipeline.features.characters.steps import step_windows
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.tracking import detect_video
 from pipeline.synthesis import write_clip
 from pipeline.systems.registry import LANDMARK_DRIVEN, SYSTEMS, load
-from pipeline.systems.system import Driving, System
-from pipeline.training.characters import recogniser
+from pipeline.systems.speech import speech_features
+from pipeline.systems.system import Driving
 from pipeline.video import read_audio
 
 SOUND_RATE = 22_050  # Hz, of the sound that is heard
@@ -73,12 +76,16 @@ def talk(
     output: Path,
     seed: int,
     visible_mark: bool,
+    emotion: str | None = None,
 ) -> None:
-    """Make the video. Raises UserError in one line for input that cannot be used."""
+    """Make the video. emotion: one of EMOTIONS, for systems that are conditioned on one.
+
+    Raises UserError in one line for input that cannot be used.
+    """
     system = load(name, Path("data"))
     how, size = system.preprocessing, system.image_size
     template, fps = np.array(how["template"]), how["fps"]
-    driven_by_speech = bool(system.needs - {"landmarks"})
+    driven_by_speech = bool(system.needs - {"landmarks", "emotion"})
     photo, photo_landmarks = align_photo(read_photo(image), template, size, how["transform"], image)
     waveform = _sound(audio, driving_video, needed=driven_by_speech)
     landmarks, lengths = None, []
@@ -90,27 +97,13 @@ def talk(
         lengths.append(len(landmarks))
     # The shorter of speech and driving video sets the length.
     n_frames = min(lengths)
-    features = speech_features(waveform, n_frames, system)
-    driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, **features)
+    features = speech_features(waveform, SOUND_RATE, n_frames, system)
+    driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, emotion=emotion, **features)
     if waveform is not None:
         waveform = waveform[: round(n_frames / fps * SOUND_RATE)]
     drawn = tqdm(system.frames(photo, driving, seed), name, n_frames, unit="frame", disable=None)
     write_clip(output, (frame.image for frame in drawn), waveform, name, fps, SOUND_RATE, visible_mark)
     print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {name}")
-
-
-def speech_features(waveform: np.ndarray | None, n_frames: int, system: System) -> dict[str, np.ndarray]:
-    """Those features of speech that the system needs, made as its training's were: by the names of Driving's fields."""
-    how, features = system.preprocessing, {}
-    if "mel" in system.needs:
-        audio = how["audio_features"]
-        features["mel"] = log_mel(resample(waveform, SOUND_RATE, audio["sample_rate"]), **audio)
-    if "mfcc" in system.needs:
-        features["mfcc"] = mfcc(waveform, SOUND_RATE)
-    if "characters" in system.needs:
-        scores = recogniser(**how["characters"])(waveform, SOUND_RATE)
-        features["characters"] = step_windows(scores, n_frames, how["fps"])
-    return features
 
 
 def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> np.ndarray | None:
@@ -141,6 +134,9 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, help="speech in any format that FFmpeg reads")
     parser.add_argument("--driving-video", type=Path, help="landmark systems: whose facial motion to follow")
     parser.add_argument(
+        "--emotion", choices=EMOTIONS, default="NEU", help="system emotion: which to show (default: NEU)"
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("talk.mp4"), help="the video to write (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the noise vector (default: %(default)s)")
@@ -152,7 +148,16 @@ def main() -> None:
         sys.exit(f"error: {args.system} is driven by landmarks: give a --driving-video")
     if not (args.audio or args.driving_video):
         sys.exit(f"error: {args.system} is driven by speech: give --audio")
-    talk(args.system, args.image, args.audio, args.driving_video, args.output, args.seed, not args.no_mark)
+    talk(
+        args.system,
+        args.image,
+        args.audio,
+        args.driving_video,
+        args.output,
+        args.seed,
+        not args.no_mark,
+        args.emotion,
+    )
 
 
 if __name__ == "__main__":

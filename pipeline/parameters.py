@@ -242,6 +242,63 @@ class PerceptualLoss(Group):
     width: Rate
 
 
+class AudioToAUTraining(Group):
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    batch: Positive
+
+
+class AUClassifierTraining(Group):
+    epochs: Positive
+    learning_rate: Rate
+    frames: Positive
+    batch: Positive
+
+
+class AudioAUEpochs(Group):
+    without_discriminator: Positive
+    with_discriminator: Positive
+
+
+class AudioAURates(Group):
+    generator: Rate
+    audio_to_au: Rate
+    au_classifier: Rate
+    discriminator: Rate
+
+
+class AudioAUWeights(Group):
+    reconstruction: Weight
+    identity: Weight
+    perceptual: Weight
+    au: Weight
+    adversarial: Weight
+
+
+class AudioAU(Group):
+    width: Rate
+    betas: Betas
+    audio_to_au: AudioToAUTraining
+    au_classifier: AUClassifierTraining
+    au_features: bool
+    excerpt_frames: Positive
+    batch: Positive
+    epochs: AudioAUEpochs
+    learning_rate: AudioAURates
+    weights: AudioAUWeights
+
+
+class EmotionClassifier(Group):
+    width: Rate
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Positive
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0)]
+    excerpt_frames: Positive
+    batch: Positive
+
+
 class Synthesis(Group):
     visible_mark: bool
 
@@ -276,8 +333,10 @@ class Parameters(Group):
     atvgnet: Atvgnet
     identity_preserving: IdentityPreserving
     blink: Blink
+    audio_au: AudioAU
     emotion: Emotion
     perceptual: PerceptualLoss
+    emotion_classifier: EmotionClassifier
     synthesis: Synthesis
     evaluation: Evaluation
     report: Report

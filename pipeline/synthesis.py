@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -9,14 +10,19 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.corpus.shards import in_shards, write_shards
+from pipeline.corpus.layouts import EMOTIONS
+from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.corpus.tables import write_landmarks
+from pipeline.features.landmarks import mouth_opening
 from pipeline.features.windows import from_int16
+from pipeline.systems.speech import speech_features
 from pipeline.systems.system import Drawn, Driving, System
 from pipeline.training.data import ClipStore
 from pipeline.video import write_video
 
 TEST_SPLITS = ("test_sentences", "test")
+# "Only slight noise" (Chen S. 2021, Fig. 8): seconds of it, and its root mean square, −60 dB of full scale.
+SILENCE_S, NOISE = 2.0, 1e-3
 
 
 def _reencoded(crops: np.ndarray) -> np.ndarray:
@@ -42,16 +48,41 @@ REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def driving_of(clip: str, store: ClipStore, needs: Iterable[str]) -> Driving:
     """What drives a clip of the corpus: of its features, those that are needed; the photo is its first frame."""
     landmarks = store.landmarks.landmarks(clip)
-    features = {name: getattr(store, name)[clip] for name in needs if name != "landmarks"}
-    return Driving(len(landmarks), landmarks[0], landmarks=landmarks if "landmarks" in needs else None, **features)
+    features = {name: getattr(store, name)[clip] for name in needs if name not in ("landmarks", "emotion")}
+    if "landmarks" in needs:
+        features["landmarks"] = landmarks
+    if "emotion" in needs:
+        features["emotion"] = emotion_of(clip, store)
+    return Driving(len(landmarks), landmarks[0], **features)
 
 
-def synthesise(name: str, system: System | None, store: ClipStore, out: Path, seed: int, **video: object) -> None:
+def emotion_of(clip: str, store: ClipStore) -> str:
+    """The clip's label; one whose emotion nobody noted is taken for neutral."""
+    emotion = store.clips.loc[clip, "emotion"]
+    return emotion if emotion in EMOTIONS else "NEU"
+
+
+def seed_of(clip: str, seed: int) -> int:
+    """The clip's own seed."""
+    return crc32(f"{seed}/{clip}".encode())
+
+
+def synthesise(
+    name: str,
+    system: System | None,
+    store: ClipStore,
+    out: Path,
+    seed: int,
+    fps: float,
+    sample_rate: int,
+    visible_mark: bool,
+) -> None:
     """Generate every test clip from its first frame, its speech and its true landmarks; or make a reference of its frames.
 
     Leaves frames in shards (what is evaluated), the same as MP4 with the clip's own sound (what people look at), pictures of
-    the maps that composed them, and the landmarks that a cascade predicted.
-    system: what generates, or None where `name` is one of REFERENCES. video: further arguments of `write_clip`.
+    the maps that composed them, and the landmarks that a cascade predicted; of systems that an emotion conditions, every clip
+    in all of them; of those that speech drives, photos in silence.
+    system: what generates, or None where `name` is one of REFERENCES.
     """
 
     def clips() -> Iterator[tuple[str, np.ndarray]]:
@@ -60,21 +91,74 @@ def synthesise(name: str, system: System | None, store: ClipStore, out: Path, se
             if system is None:
                 frames = REFERENCES[name](crops)
             else:
-                clip_seed = crc32(f"{seed}/{clip}".encode())
                 driving = driving_of(clip, store, system.needs)
-                drawn = list(system.frames(crops[0], driving, clip_seed))
+                drawn = list(system.frames(crops[0], driving, seed_of(clip, seed)))
                 frames = np.stack([frame.image for frame in drawn])
                 if drawn[0].colour is not None:
                     save_maps(out / "maps" / f"{clip}.png", drawn)
                 if system.landmarks:
-                    predicted[clip] = system.landmarks(driving, clip_seed)
-            write_clip(out / "videos" / f"{clip}.mp4", frames, from_int16(store.waveform[clip]), name, **video)
+                    predicted[clip] = system.landmarks(driving, seed_of(clip, seed))
+            sound = from_int16(store.waveform[clip])
+            write_clip(out / "videos" / f"{clip}.mp4", frames, sound, name, fps, sample_rate, visible_mark)
             yield clip, frames
 
     predicted: dict[str, np.ndarray] = {}
     write_shards(out / "frames", clips())
     if predicted:
         write_landmarks(out / "landmarks.parquet", predicted)
+    if system and "emotion" in system.needs:
+        synthesise_emotions(system, store, out, seed)
+    if system and "landmarks" not in system.needs:
+        write_shards(out / "silence", silence(system, store, seed, sample_rate))
+
+
+def synthesise_emotions(system: System, store: ClipStore, out: Path, seed: int) -> None:
+    """Every test clip's photo and speech in each emotion: shards in out/emotions/EMOTION. Nothing but the emotion differs.
+
+    In its own emotion a clip is what it is in out/frames.
+    """
+    own = Shards(out / "frames")
+
+    def clips(emotion: str) -> Iterator[tuple[str, np.ndarray]]:
+        for clip in tqdm(in_shards(own), f"{system.name}: {emotion}", unit="clip", disable=None):
+            driving = driving_of(clip, store, system.needs)
+            if driving.emotion == emotion:
+                yield clip, own[clip]
+            else:
+                yield (
+                    clip,
+                    _images(system, store.crops[clip][0], replace(driving, emotion=emotion), seed_of(clip, seed)),
+                )
+
+    for emotion in EMOTIONS:
+        write_shards(out / "emotions" / emotion, clips(emotion))
+
+
+def silence(system: System, store: ClipStore, seed: int, sample_rate: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The photos of `silent_clips` while nobody speaks: clip → frames, in the order of `in_shards`."""
+    n_frames = round(SILENCE_S * system.preprocessing["fps"])
+    for clip in in_shards(silent_clips(store)):
+        noise = NOISE * np.random.default_rng(seed_of(clip, seed)).standard_normal(round(SILENCE_S * sample_rate))
+        features = speech_features(noise.astype(np.float32), sample_rate, n_frames, system)
+        if "emotion" in system.needs:
+            features["emotion"] = emotion_of(clip, store)
+        driving = Driving(n_frames, store.landmarks.landmarks(clip)[0], **features)
+        yield clip, _images(system, store.crops[clip][0], driving, seed_of(clip, seed))
+
+
+def silent_clips(store: ClipStore) -> list[str]:
+    """The photos that are to keep still, two of each test subject: with the mouth the most closed, and the most open.
+
+    Both, as in Chen S. 2021, Fig. 8: a mouth that is shut whatever the photo is still as well, but is not the photo's.
+    """
+    clips = store.clips.loc[store.ids(*TEST_SPLITS)]
+    opening = {clip: float(mouth_opening(store.landmarks.landmarks(clip)[0])) for clip in clips.index}
+    subjects = clips.groupby(["split", "subject"], dropna=False).groups.values()
+    return sorted({choose(of_one, key=opening.get) for of_one in subjects for choose in (min, max)})
+
+
+def _images(system: System, photo: np.ndarray, driving: Driving, seed: int) -> np.ndarray:
+    return np.stack([frame.image for frame in system.frames(photo, driving, seed)])
 
 
 def save_maps(path: Path, drawn: list[Drawn], step: int = 5) -> None:

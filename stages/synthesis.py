@@ -19,7 +19,7 @@ def main() -> None:
     name = parser.parse_args().system
     p = parameters.load()
     # The same for every system, so that all are measured on the same clips.
-    store = ClipStore(DATA, "crops", "landmarks", "heatmaps", "waveform", "mel", "mfcc", "characters")
+    store = ClipStore(DATA, "crops", "landmarks", "heatmaps", "waveform", "waveform_8000", "mel", "mfcc", "characters")
     synthesise(
         name,
         load(name, DATA) if name in SYSTEMS else None,

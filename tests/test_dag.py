@@ -14,9 +14,36 @@ EXEMPT_MODULES = {"pipeline/errors.py", "pipeline/parameters.py", "pipeline/__in
 EXEMPT_PARAMS = {"compute"}
 
 
-def definition(name):
-    stage = STAGES[name]
-    return stage.get("do", stage)
+def filled(text: str, values: dict) -> str:
+    """${item.system} and the like, as DVC fills them in."""
+
+    def value(match):
+        found = values
+        for part in re.findall(r"\w+", match[1]):
+            found = found[int(part) if part.isdigit() else part]
+        return str(found)
+
+    return re.sub(r"\$\{([\w.\[\]]+)\}", value, text)
+
+
+def instances(name: str, stage: dict) -> dict[str, dict]:
+    """A stage for each of the systems that it is written for: name → what it runs and lists."""
+    if "foreach" in stage:
+        variants = {f"{name}@{key}": {"key": key, "item": item} for key, item in stage["foreach"].items()}
+    elif "matrix" in stage:
+        variants = {f"{name}@{system}": {"item": {"system": system}} for system in stage["matrix"]["system"]}
+    else:
+        variants = {name: {}}
+    written = stage.get("do", stage)
+    corpus = {"corpus": yaml.safe_load((ROOT / "params.yaml").read_text())["corpus"]}
+    return {
+        instance: {key: [filled(x, values | corpus) for x in written.get(key, [])] for key in ("deps", "params")}
+        | {"script": ROOT / "stages" / f"{filled(written['cmd'], values).split('stages.')[1].split()[0]}.py"}
+        for instance, values in variants.items()
+    }
+
+
+INSTANCES = {key: value for name, stage in STAGES.items() for key, value in instances(name, stage).items()}
 
 
 def imported(module: Path, seen: set[Path]) -> set[Path]:
@@ -35,13 +62,13 @@ def imported(module: Path, seen: set[Path]) -> set[Path]:
     return seen
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", INSTANCES)
 def test_a_stage_depends_on_the_modules_it_imports(name):
-    script = ROOT / "stages" / f"{name}.py"
+    script, deps = INSTANCES[name]["script"], INSTANCES[name]["deps"]
     needed = {str(path.relative_to(ROOT)) for path in imported(script, set())} - EXEMPT_MODULES
-    listed = [dep for dep in definition(name)["deps"] if dep.startswith(("pipeline", "stages"))]
+    listed = [dep for dep in deps if dep.startswith(("pipeline", "stages"))]
     covered = {module for module in needed if any(module == dep or module.startswith(f"{dep}/") for dep in listed)}
-    assert f"stages/{name}.py" in listed
+    assert str(script.relative_to(ROOT)) in listed
     assert needed == covered, f"imported but not listed: {sorted(needed - covered)}"
     idle = [
         dep
@@ -70,31 +97,30 @@ def parameters_read(script: Path, *besides: str) -> set[str]:
 
 def sources(name: str) -> list[tuple[Path, ...]]:
     """Where a stage reads parameters: files, each with the functions in it that belong to another stage."""
-    training = ROOT / "pipeline" / "training"
-    cascade = {"audio_to_landmark": "train_landmark_to_texture", "landmark_to_texture": "train_audio_to_landmark"}
+    training, script = ROOT / "pipeline" / "training", INSTANCES[name]["script"]
+    stage, _, system = name.partition("@")
     crops = (training / "data.py",)  # about_crops
-    delegated = {"end_to_end": [(training / "kesim_erzin.py",), crops], "blink": [(training / "blink.py",)]}
-    delegated["evaluation"] = [(ROOT / "pipeline" / "evaluation" / "blinks.py",), (training / "blink.py", "train")]
-    for stage, other in cascade.items():
-        systems = STAGES[stage]["matrix"]["system"]
-        delegated[stage] = [crops, *((training / f"{system}.py", other) for system in systems)]
-    return [(ROOT / "stages" / f"{name}.py",), *delegated.get(name, [])]
+    cascade = {"audio_to_landmark": "train_landmark_to_texture", "landmark_to_texture": "train_audio_to_landmark"}
+    parts = {"audio_to_au": "train_au_classifier", "au_classifier": "train_audio_to_au"}
+    delegated = {
+        "end_to_end": [crops, (training / f"{script.stem.replace('end_to_end', 'kesim_erzin')}.py",)],
+        "emotion_classifier": [crops, (training / "emotion_classifier.py",)],
+        "blink": [(training / "blink.py",)],
+        "evaluation": [(ROOT / "pipeline" / "evaluation" / "blinks.py",), (training / "blink.py", "train")],
+    }
+    delegated |= {half: [crops, (training / f"{system}.py", other)] for half, other in cascade.items()}
+    delegated |= {part: [(training / "action_units.py", other)] for part, other in parts.items()}
+    delegated["au_classifier"].append(crops)
+    return [(script,), *delegated.get(stage, [])]
 
 
-def parameters_listed(name: str) -> set[str]:
-    """What dvc.yaml lists for a stage, with the names of its systems filled in."""
-    stage = STAGES[name]
-    if name == "end_to_end":  # getattr(p.end_to_end, system)
-        return {re.sub(r"\.\$\{item\.system\}", "", key) for key in stage["params"]}
-    systems = stage.get("matrix", {}).get("system", [""])
-    return {key.replace("${item.system}", system) for key in definition(name).get("params", []) for system in systems}
-
-
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", INSTANCES)
 def test_a_stage_lists_the_parameters_it_reads(name):
     read = set().union(*(parameters_read(*source) for source in sources(name)))
     read = {key for key in read if key.split(".")[0] not in EXEMPT_PARAMS}
-    listed = parameters_listed(name)
+    listed = set(INSTANCES[name]["params"])
+    if "end_to_end" in read:  # getattr(p.end_to_end, system)
+        listed = {key.replace(f"end_to_end.{name.partition('@')[2]}", "end_to_end") for key in listed}
     assert read == expanded(listed, read), f"read {sorted(read)}, listed {sorted(listed)}"
 
 
@@ -106,9 +132,7 @@ def expanded(listed: set[str], read: set[str]) -> set[str]:
 
 
 def test_every_parameter_is_read_by_some_stage():
-    listed = set(EXEMPT_PARAMS)
-    for name in STAGES:
-        listed |= parameters_listed(name)
+    listed = EXEMPT_PARAMS.union(*(instance["params"] for instance in INSTANCES.values()))
 
     def leaves(values, prefix=""):
         for key, value in values.items():

@@ -73,3 +73,21 @@ def score(counts: Counts) -> Scores:
         tuple(au for au, there in zip(AUS, occurs, strict=True) if not there),
         int(tp[0] + fp[0] + fn[0] + tn[0]),
     )
+
+
+def bootstrap_scores(counts: list[Counts], samples: int, seed: int) -> dict[str, tuple[float, float]]:
+    """95 % percentile intervals of `mean_f1` and `mean_accuracy`: clips are drawn again with replacement, then pooled.
+
+    Draws in which none of the five occurs are left out; NaN where all are, or for fewer than two clips.
+    """
+    means = ("mean_f1", "mean_accuracy")
+    if len(counts) < 2:
+        return dict.fromkeys(means, (math.nan, math.nan))
+    # The number of times that each clip is drawn: (samples, clips).
+    draws = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), samples)
+    resampled = np.einsum("sc,cku->sku", draws, np.array(counts))
+    scores = [score(Counts(*sample)) for sample in resampled]
+    scores = [s for s in scores if not math.isnan(s.mean_f1)]
+    if not scores:
+        return dict.fromkeys(means, (math.nan, math.nan))
+    return {mean: tuple(np.percentile([getattr(s, mean) for s in scores], [2.5, 97.5]).tolist()) for mean in means}

@@ -1,52 +1,75 @@
 """All metrics of a clip, and their means over clips.
 
-Metrics are averaged over a clip's frames, then over clips. What is undefined for a clip (the mouth correlation of a still
-face) is NaN in tables, `null` in files, and left out of means.
+Metrics are averaged over a clip's frames, then over clips, but for those that need the frames of all clips together (POOLED).
+What is undefined for a clip (the mouth correlation of a still face) is NaN in tables, `null` in files, and left out of means.
 """
 
 import math
 from importlib.metadata import version
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluation.action_units import Counts, bootstrap_scores, count, pooled, score
 from pipeline.evaluation.image import LEAST_MSE, psnr, ssim
 from pipeline.evaluation.intervals import bootstrap_interval
-from pipeline.evaluation.landmark import BORDERS, LEAST_SCORE, detect_landmarks, eye_distance, landmark_distance
+from pipeline.evaluation.landmark import (
+    BORDERS,
+    LEAST_SCORE,
+    detect_landmarks,
+    eye_distance,
+    landmark_distance,
+    normalised_landmark_distance,
+)
 from pipeline.evaluation.sync import LEAST_PAIRS, REACH, mouth_correlation, mouth_lag
-from pipeline.features.landmarks import mouth_opening
+from pipeline.features.action_units.geometry import landmark_action_units
+from pipeline.features.blinks import blink_statistics
+from pipeline.features.landmarks import eye_aspect_ratio, mouth_opening
 
-METRICS = ("psnr", "ssim", "lmd", "lmd_iod", "mouth_correlation", "mouth_lag", "no_face")
+METRICS = ("psnr", "ssim", "lmd", "lmd_iod", "nlmd", "mouth_correlation", "mouth_lag", "no_face")
+# Taken over the frames of all clips together: most clips hold no blink, and many an action unit never occurs in one.
+POOLED = ("au_f1", "au_accuracy", "blink_rate", "blink_duration")
+
+
+class Measured(NamedTuple):
+    """What was measured of one clip as one system generates it."""
+
+    metrics: dict[str, float]  # METRICS
+    landmarks: np.ndarray  # (T, 68, 2) in crop pixels, NaN where no face was found
+    action_units: Counts  # against the real clip's
 
 
 def evaluate_systems(
-    truth: np.ndarray, generated: dict[str, np.ndarray], detection_size: int = 256
-) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Metrics of one clip as every system generates it: rows with `system` and METRICS, and mouth openings (T,) by system.
+    truth: np.ndarray, generated: dict[str, np.ndarray], template: np.ndarray, fps: float, detection_size: int = 256
+) -> dict[str, Measured]:
+    """One clip as every system generates it.
 
-    truth, generated[system]: uint8 (T, S, S, 3).
+    truth, generated[system]: uint8 (T, S, S, 3); template: (68, 2) in crop pixels.
     """
-    landmarks = detect_landmarks(truth, detection_size)
-    rows, openings = [], {}
+    real = detect_landmarks(truth, detection_size)
+    real_units = landmark_action_units(real, fps)
+    measured = {}
     for system, frames in generated.items():
-        found = landmarks if np.array_equal(frames, truth) else detect_landmarks(frames, detection_size)
-        rows.append({"system": system, **evaluate_clip(truth, frames, landmarks, found, detection_size)})
-        openings[system] = mouth_opening(found)
-    return rows, openings
+        found = real if np.array_equal(frames, truth) else detect_landmarks(frames, detection_size)
+        metrics = evaluate_clip(truth, frames, template, real, found, detection_size)
+        measured[system] = Measured(metrics, found, count(real_units, landmark_action_units(found, fps)))
+    return measured
 
 
 def evaluate_clip(
     truth: np.ndarray,
     generated: np.ndarray,
+    template: np.ndarray,
     truth_landmarks: np.ndarray | None = None,
     generated_landmarks: np.ndarray | None = None,
     detection_size: int = 256,
 ) -> dict[str, float]:
     """METRICS of one generated clip against the real one; NaN where a metric is undefined.
 
-    truth, generated: uint8 (T, S, S, 3); landmarks: (T, 68, 2) in crop pixels as by `detect_landmarks`, NaN where no face was
-    found; they are detected here unless given. One frame more on either side is cut off. Raises ValueError where lengths
-    differ by more, or sizes differ: a clip is never warped.
+    truth, generated: uint8 (T, S, S, 3); template: (68, 2), see `normalised_landmark_distance`; landmarks: (T, 68, 2) in crop
+    pixels as by `detect_landmarks`, NaN where no face was found; they are detected here unless given. One frame more on either
+    side is cut off. Raises ValueError where lengths differ by more, or sizes differ: a clip is never warped.
     """
     n = min(len(truth), len(generated))
     if abs(len(truth) - len(generated)) > 1 or n == 0 or truth.shape[1:] != generated.shape[1:]:
@@ -54,18 +77,23 @@ def evaluate_clip(
     truth, generated = truth[:n], generated[:n]
     real = detect_landmarks(truth, detection_size) if truth_landmarks is None else truth_landmarks[:n]
     found = detect_landmarks(generated, detection_size) if generated_landmarks is None else generated_landmarks[:n]
-    lmd = landmark_distance(real, found)
-    lmd = float(lmd[~np.isnan(lmd)].mean()) if not np.isnan(lmd).all() else math.nan
+    lmd = mean_known(landmark_distance(real, found))
     openings = mouth_opening(real), mouth_opening(found)
     return {
         "psnr": float(psnr(truth, generated).mean()),
         "ssim": float(ssim(truth, generated).mean()),
         "lmd": lmd,
         "lmd_iod": lmd / eye_distance(real),
+        "nlmd": mean_known(normalised_landmark_distance(real, found, template)),
         "mouth_correlation": mouth_correlation(*openings),
         "mouth_lag": mouth_lag(*openings),
         "no_face": float(np.isnan(found[:, 0, 0]).mean()),
     }
+
+
+def mean_known(values: np.ndarray) -> float:
+    """The mean of those that are not NaN; NaN where all are."""
+    return float(np.nanmean(values)) if not np.isnan(values).all() else math.nan
 
 
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
@@ -101,6 +129,39 @@ def intervals(table: pd.DataFrame, seed: int, samples: int = 2000) -> dict[str, 
     return result
 
 
+def pooled_metrics(clips: list[Measured], fps: float) -> dict[str, float | None]:
+    """POOLED of all the clips that one system generates; None where a metric is undefined."""
+    scores = score(pooled([clip.action_units for clip in clips]))
+    eyes = [_without_gaps(eye_aspect_ratio(clip.landmarks)) for clip in clips if not np.isnan(clip.landmarks).all()]
+    blinks = blink_statistics(eyes, fps) if eyes else {"rate": math.nan, "duration": math.nan}
+    values = (scores.mean_f1, scores.mean_accuracy, blinks["rate"], blinks["duration"])
+    return {metric: _rounded(value) for metric, value in zip(POOLED, values, strict=True)}
+
+
+def pooled_intervals(clips: list[Measured], seed: int, samples: int) -> dict[str, list[float] | None]:
+    """95 % bootstrap intervals over clips of those of POOLED that have one; None for blinks, which are too few."""
+    bounds = bootstrap_scores([clip.action_units for clip in clips], samples, seed)
+    return dict.fromkeys(POOLED) | {
+        f"au_{name}": None if math.isnan(bounds[f"mean_{name}"][0]) else [_rounded(b) for b in bounds[f"mean_{name}"]]
+        for name in ("f1", "accuracy")
+    }
+
+
+def action_unit_details(clips: list[Measured]) -> dict[str, object]:
+    """F1 and accuracy of each action unit; None where it occurs in no real frame."""
+    scores = score(pooled([clip.action_units for clip in clips]))
+    tables = {"f1": scores.f1, "accuracy": scores.accuracy}
+    return {"n_frames": scores.n_frames} | {
+        name: {f"AU{au:02d}": _rounded(value) for au, value in table.items()} for name, table in tables.items()
+    }
+
+
+def _without_gaps(track: np.ndarray) -> np.ndarray:
+    """A track (T,), with what is NaN interpolated over time."""
+    frames, known = np.arange(len(track)), ~np.isnan(track)
+    return np.interp(frames, frames[known], track[known])
+
+
 def signature(image_size: int, detection_size: int) -> dict[str, str]:
     """All that changes the figures, in words: they mean nothing without it."""
     borders = " or ".join(f"{share:g}" for share in BORDERS)
@@ -112,7 +173,10 @@ def signature(image_size: int, detection_size: int) -> dict[str, str]:
         "detector": f"dlib HOG above {LEAST_SCORE}, 68 points, at {detection_size} px, within a border of {borders}",
         "lmd": "points 48–67, moved to their mean, mean of points, px of the crop",
         "lmd_iod": "lmd / median distance of the real eyes' centres",
+        "nlmd": "points 48–67 after the similarity of all 68 to the template, mean of points, eye distances of the template",
         "mouth": f"inner lips / eye distance, Pearson over at least {LEAST_PAIRS} frames; lag within ±{REACH} frames",
+        "au": "AU10, 14, 20, 25, 26, built-in estimator on detected landmarks, all clips pooled, mean of those that occur",
+        "blink": "of the detected landmarks, all clips pooled",
         "no_face": "share of generated frames in which the detector finds none",
         "mean": "frames, then clips that have a value",
         "interval": "95 % percentile bootstrap of the mean over clips",

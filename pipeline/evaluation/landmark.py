@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from pipeline.features.alignment import apply_similarity, fit_similarity
 from pipeline.features.detection import face_detector, predict_landmarks
 from pipeline.features.landmarks import MOUTH, inter_ocular_distance
 
@@ -57,6 +58,21 @@ def landmark_distance(truth: np.ndarray, generated: np.ndarray) -> np.ndarray:
     a, b = truth[:, MOUTH], generated[:, MOUTH]
     difference = (a - a.mean(axis=1, keepdims=True)) - (b - b.mean(axis=1, keepdims=True))
     return np.linalg.norm(difference, axis=-1).mean(axis=-1)
+
+
+def normalised_landmark_distance(truth: np.ndarray, generated: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Normalised landmark distance (NLMD) of the mouth per frame (Maity 2024, after Eskimez et al. 2021).
+
+    truth, generated: (T, 68, 2) in any unit; template: (68, 2). Each face is brought to the template by the similarity of least
+    squares (Procrustes without reflection), so that place, size and turn of the head do not count. Which points align and which
+    are compared is not said: all 68 align, the 20 of the mouth are compared, as the measure is of lips. Returns (T,) in eye
+    distances of the template, NaN where either has no face.
+    """
+    distances, eyes = np.full(len(truth), np.nan), inter_ocular_distance(template)
+    for t in np.flatnonzero(~np.isnan(truth + generated).any(axis=(1, 2))):
+        a, b = (apply_similarity(fit_similarity(face, template), face[MOUTH]) for face in (truth[t], generated[t]))
+        distances[t] = np.linalg.norm(a - b, axis=-1).mean() / eyes
+    return distances
 
 
 def eye_distance(truth: np.ndarray) -> float:

@@ -10,9 +10,14 @@ LABELS = {
     "ssim": "SSIM ↑",
     "lmd": "LMD ↓",
     "lmd_iod": "LMD / IOD ↓",
+    "nlmd": "NLMD ↓",
     "mouth_correlation": "mouth corr. ↑",
     "mouth_lag": "mouth lag",
     "no_face": "no face",
+    "au_f1": "AU F1 ↑",
+    "au_accuracy": "AU accuracy ↑",
+    "blink_rate": "blinks per s",
+    "blink_duration": "blink (s)",
 }
 
 MOTION_LABELS = {
@@ -25,11 +30,28 @@ MOTION_LABELS = {
     "blink_interval": "between blinks (s)",
 }
 
-TEMPLATE = """<!doctype html>
+SILENCE_LABELS = {
+    "silence_motion": "opening's deviation in silence (IOD) ↓",
+    "silence_lmd": "LMD to the photo in silence (px) ↓",
+    "speech_motion": "deviation in speech",
+    "speech_lmd": "LMD to the photo in speech",
+}
+
+EMOTION_LABELS = {
+    "accuracy": "accuracy ↑",
+    "accuracy_own_emotion": "in the photo's own emotion",
+    "accuracy_other_emotion": "in another",
+}
+
+TEMPLATE = """{% macro number(value, digits=3) -%}
+{% if value is none %}–{% else %}{{ "%.*f"|format(digits, value) }}{% endif %}
+{%- endmacro -%}
+<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Talking heads</title>
 <style>
  body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; color: #222 }
- table { border-collapse: collapse } td, th { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ddd }
+ table { border-collapse: collapse; display: block; overflow-x: auto }
+ td, th { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ddd }
  td:first-child, th:first-child { text-align: left } small { color: #777 } img { max-width: 100% }
  .clips { display: grid; grid-template-columns: repeat({{ systems|length }}, 1fr); gap: .6em } video { width: 100% }
  figure { margin: 0 } figcaption { font-size: 12px; color: #555 }
@@ -40,8 +62,7 @@ TEMPLATE = """<!doctype html>
 {{ preprocessing.frames }} frames. Metrics on the split <b>{{ split }}</b>, mean over {{ n_clips }} clips; in brackets the
 95 % bootstrap interval. <b>static</b> repeats the first frame: what a system must beat in LMD and mouth correlation.</p>
 <table><tr><th>system{% for metric in labels %}<th>{{ labels[metric] }}{% endfor %}</tr>
-{% for system, row in means.items() %}<tr><td>{{ system }}{% for metric in labels %}<td>
-{%- if row[metric] is none %}–{% else %}{{ "%.3f"|format(row[metric]) }}{% endif %}
+{% for system, row in means.items() %}<tr><td>{{ system }}{% for metric in labels %}<td>{{ number(row[metric]) }}
 {%- if intervals[system][metric] %} <small>[{{ "%.3f, %.3f"|format(*intervals[system][metric]) }}]</small>{% endif %}
 {% endfor %}</tr>{% endfor %}</table>
 <p><small>{{ signature }}</small></p>
@@ -50,8 +71,32 @@ TEMPLATE = """<!doctype html>
 <p>Against those of the real clips, before any texture; <b>static</b> keeps the first frame's. Velocity error: how far the
 mouth's points are from moving as they should, per frame. Blinks by one definition for all.</p>
 <table><tr><th>system{% for label in motion_labels.values() %}<th>{{ label }}{% endfor %}</tr>
-{% for system, row in motion.items() %}<tr><td>{{ system }}{% for metric in motion_labels %}<td>
-{%- if row[metric] is none %}–{% else %}{{ "%.4f"|format(row[metric]) }}{% endif %}{% endfor %}</tr>{% endfor %}</table>
+{% for system, row in motion.items() %}<tr><td>{{ system }}
+{% for metric in motion_labels %}<td>{{ number(row[metric], 4) }}{% endfor %}</tr>{% endfor %}</table>
+<h2>Action units</h2>
+<p>F1 of each, by the built-in estimator on both sides; a dash where the real clips never show it.</p>
+<table><tr><th>system{% for au in (action_units.values()|first).f1 %}<th>{{ au }}{% endfor %}</tr>
+{% for system, row in action_units.items() %}<tr><td>{{ system }}
+{% for value in row.f1.values() %}<td>{{ number(value) }}{% endfor %}</tr>{% endfor %}</table>
+{% if silence %}<h2>Silence</h2>
+<p>Two photos of each subject, the mouth the most closed and the most open, while nobody speaks: it should keep still, as it is
+in the photo. Beside it what the same photos do in speech.</p>
+<table><tr><th>system{% for label in silence_labels.values() %}<th>{{ label }}{% endfor %}</tr>
+{% for system, row in silence.items() %}<tr><td>{{ system }}
+{% for metric in silence_labels %}<td>{{ number(row[metric], 4) }}{% endfor %}</tr>{% endfor %}</table>
+{% for clip, image in silence_sheets.items() %}<h3>{{ clip }}</h3>
+<img alt="{{ clip }} in silence" src="{{ image }}">{% endfor %}
+{% endif %}
+{% if emotions %}<h2>Emotions</h2>
+<p>As a classifier sees them that was trained on real clips only. <b>ground_truth</b> is its ceiling; chance is 0.167. Systems
+that no emotion conditions are judged by the photo's.</p>
+<table><tr><th>system{% for label in emotion_labels.values() %}<th>{{ label }}{% endfor %}
+{% for emotion in (emotions.values()|first).recall %}<th>{{ emotion }}{% endfor %}</tr>
+{% for system, row in emotions.items() %}<tr><td>{{ system }}
+{% for metric in emotion_labels %}<td>{{ number(row[metric]) }}{% endfor %}
+{% for value in row.recall.values() %}<td>{{ number(value) }}{% endfor %}</tr>{% endfor %}</table>
+{% for title, image in emotion_pictures.items() %}<h3>{{ title }}</h3><img alt="{{ title }}" src="{{ image }}">{% endfor %}
+{% endif %}
 <h2>What is drawn anew, and where</h2>
 <p>Every fifth frame; below it the colour map, and the map of change: white where a frame takes the colour map, black where it
 keeps the photo. (Sinha's attention map is its negative.)</p>
@@ -83,4 +128,10 @@ def data_uri(path: Path, kind: str) -> str:
 def render_page(**content: object) -> str:
     """Fill the page. See TEMPLATE for what it needs; text is escaped."""
     environment = Environment(autoescape=True, trim_blocks=True)
-    return environment.from_string(TEMPLATE).render(labels=LABELS, motion_labels=MOTION_LABELS, **content)
+    labels = {
+        "labels": LABELS,
+        "motion_labels": MOTION_LABELS,
+        "silence_labels": SILENCE_LABELS,
+        "emotion_labels": EMOTION_LABELS,
+    }
+    return environment.from_string(TEMPLATE).render(**labels, **content)

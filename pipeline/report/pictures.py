@@ -1,6 +1,8 @@
 """Contact sheets, loss curves and bar charts, as PNG."""
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -24,6 +26,8 @@ COLOURS = {
     "identity_preserving": "#937860",
     "atvgnet_true_landmarks": "#c5b9e0",
     "identity_preserving_true_landmarks": "#d3c0b0",
+    "audio_au": "#64b5cd",
+    "emotion": "#da8bc3",
 }
 # What the charts show of metrics/evaluation.json: label, and which way is better.
 CHARTED = {
@@ -31,6 +35,7 @@ CHARTED = {
     "mouth_correlation": "mouth-opening correlation ↑",
     "psnr": "PSNR (dB) ↑",
     "ssim": "SSIM ↑",
+    "au_f1": "action units, F1 ↑",
 }
 
 
@@ -46,6 +51,33 @@ def contact_sheet(rows: dict[str, np.ndarray], step: int, max_columns: int = 14,
     width = max(strip.shape[1] for strip in strips)
     padded = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips]
     return np.concatenate(padded)
+
+
+def with_header(sheet: np.ndarray, columns: Sequence[str], size: int = 96, height: int = 22) -> np.ndarray:
+    """A contact sheet of images `size` wide with a name above each: uint8 (H, W, 3) → (H + height, W, 3)."""
+    header = np.full((height, sheet.shape[1], 3), 255, np.uint8)
+    left = sheet.shape[1] - len(columns) * size
+    for k, name in enumerate(columns):
+        cv2.putText(header, name, (left + k * size + 6, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([header, sheet])
+
+
+def confusion_matrices(path: Path, matrices: dict[str, np.ndarray], names: Sequence[str]) -> None:
+    """One panel per matrix (title → int (n, n)): rows are what was wanted, columns what was recognised, as shares of a row."""
+    figure, axes = plt.subplots(1, len(matrices), figsize=(4.2 * len(matrices), 4), layout="constrained", squeeze=False)
+    for axis, (title, matrix) in zip(axes.flat, matrices.items(), strict=True):
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), n in np.ndenumerate(matrix):
+            axis.text(
+                column, row, str(n), ha="center", va="center", color="white" if shares[row, column] > 0.6 else "black"
+            )
+        axis.set_xticks(range(len(names)), names, fontsize=8)
+        axis.set_yticks(range(len(names)), names, fontsize=8)
+        axis.set_xlabel("recognised", fontsize=9)
+        axis.set_ylabel("wanted", fontsize=9)
+        axis.set_title(title, fontsize=10)
+    _save(figure, path)
 
 
 def save_image(path: Path, image: np.ndarray) -> None:
@@ -95,27 +127,38 @@ def loss_curves(path: Path, losses: dict[str, pd.DataFrame]) -> None:
 
 
 def opening_curves(path: Path, openings: dict[str, np.ndarray], fps: float) -> None:
-    """Mouth opening over time of one clip: system → (T,), in inter-ocular distances; the truth is drawn thick."""
-    figure, axis = plt.subplots(figsize=(10, 2.6), layout="constrained")
-    for system, opening in openings.items():
-        style = {"linewidth": 3, "alpha": 0.5} if system == "ground_truth" else {"linewidth": 1.3}
-        axis.plot(np.arange(len(opening)) / fps, opening, label=system, color=COLOURS[system], **style)
-    axis.set_xlabel("seconds")
-    axis.set_ylabel("mouth opening")
-    axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    axis.spines[["top", "right"]].set_visible(False)
+    """Mouth opening over time of one clip: system → (T,), in inter-ocular distances; the truth lies grey behind each."""
+    truth = openings["ground_truth"]
+    shown = {system: opening for system, opening in openings.items() if not system.startswith("ground_truth")}
+    n = math.ceil(len(shown) / 3)
+    figure, axes = plt.subplots(
+        n, 3, figsize=(13, 1.5 * n + 0.4), layout="constrained", squeeze=False, sharex=True, sharey=True
+    )
+    for axis, (system, opening) in zip(axes.flat, shown.items(), strict=False):
+        axis.fill_between(np.arange(len(truth)) / fps, truth, color=COLOURS["ground_truth"], alpha=0.2, linewidth=0)
+        axis.plot(np.arange(len(opening)) / fps, opening, color=COLOURS[system], linewidth=1.8)
+        axis.set_title(system, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes.flat[len(shown) :]:
+        axis.remove()
+    figure.supxlabel("seconds", fontsize=9)
+    figure.supylabel("mouth opening", fontsize=9)
     _save(figure, path)
 
 
-def blink_distributions(path: Path, blinks: dict[str, Blinks]) -> None:
+def blink_distributions(path: Path, blinks: dict[str, Blinks], fps: float) -> None:
     """Durations, blinks per clip and intervals (Sinha 2020, Fig. 11) of `ground_truth` and `generated`, as shares of each."""
+    # Times are whole numbers of frames, of which every bin holds as many as any other: its width, and where the first begins.
+    frame = 1 / fps
+    bins = {"durations": (frame, -frame / 2), "counts": (1, -0.5), "intervals": (4 * frame, -frame / 2)}
     colours = {"ground_truth": COLOURS["ground_truth"], "generated": COLOURS["identity_preserving"]}
     panels = {"duration (s)": "durations", "blinks per clip": "counts", "start to start of the next (s)": "intervals"}
     figure, axes = plt.subplots(1, len(panels), figsize=(12, 2.8), layout="constrained")
     for axis, (label, field) in zip(axes, panels.items(), strict=True):
         samples = {name: getattr(found, field) for name, found in blinks.items()}
         together = np.concatenate(list(samples.values()))
-        edges = np.arange(together.max() + 2) - 0.5 if field == "counts" else np.histogram_bin_edges(together, 12)
+        width, start = bins[field]
+        edges = start + width * np.arange((together.max() - start) // width + 2)
         for name, values in samples.items():
             shares = np.full(len(values), 1 / max(1, len(values)))
             label_n = f"{name.replace('_', ' ')}, n = {len(values)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards
 from pipeline.features.blinks import Blinks
 from pipeline.report.page import data_uri, render_page
@@ -13,10 +14,12 @@ from pipeline.report.pictures import (
     COLOURS,
     bar_chart,
     blink_distributions,
+    confusion_matrices,
     contact_sheet,
     loss_curves,
     opening_curves,
     save_image,
+    with_header,
 )
 
 # Folders of loss tables below metrics/losses, and what they are called.
@@ -38,7 +41,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
 
     blinks = json.loads((evaluation / "blinks.json").read_text())
     found = {name: Blinks(**{k: np.array(v) for k, v in fields.items()}) for name, fields in blinks.items()}
-    blink_distributions(out / "blinks.png", found)
+    blink_distributions(out / "blinks.png", found, fps)
     bar_chart(out / "metrics.png", means, details["intervals"])
     for part in LOSSES:
         tables = {path.stem: pd.read_csv(path) for path in sorted((metrics / "losses" / part).glob("*.csv"))}
@@ -61,6 +64,21 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         "Blinks: generated and real": out / "blinks.png",
         **{title: out / f"losses_{part or 'end_to_end'}.png" for part, title in LOSSES.items()},
     }
+    subjects = table.loc[[clip for clip in frames["static"] if table.loc[clip, "split"] == split], "subject"]
+    emotions, emotion_pictures = json.loads((evaluation / "emotion.json").read_text()).get(split), {}
+    if emotions:
+        conditioned = [s for s in systems if (data / "synthesis" / s / "emotions").exists()]
+        matrices = {s: np.array(emotions["details"][s]["confusion"]) for s in ("ground_truth", *conditioned)}
+        confusion_matrices(out / "emotions.png", matrices, EMOTIONS)
+        emotion_pictures["What was recognised"] = out / "emotions.png"
+        for system in conditioned:
+            # One clip of each subject.
+            save_image(
+                out / f"emotions_{system}.png", emotion_grid(data, system, sorted(subjects.drop_duplicates().index))
+            )
+            emotion_pictures[f"{system}: one speech in every emotion"] = out / f"emotions_{system}.png"
+    sheets = silence_sheets(data, out, systems, set(subjects.index), step, n_clips)
+
     maps = {system: data / "synthesis" / system / "maps" / f"{shown[0]}.png" for system in systems}
     page = render_page(
         means=means,
@@ -70,6 +88,11 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         split=split,
         preprocessing=json.loads((metrics / "preprocessing.json").read_text()),
         motion=json.loads((metrics / "landmarks.json").read_text()),
+        action_units=details["action_units"],
+        silence=json.loads((metrics / "silence.json").read_text()),
+        silence_sheets={path.stem: data_uri(path, "image/png") for path in sheets},
+        emotions=emotions and emotions["figures"],
+        emotion_pictures={title: data_uri(path, "image/png") for title, path in emotion_pictures.items()},
         charts={title: data_uri(path, "image/png") for title, path in charts.items()},
         maps={system: data_uri(path, "image/png") for system, path in maps.items() if path.exists()},
         systems=systems,
@@ -80,6 +103,29 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         sheets={clip: data_uri(out / "contact_sheets" / f"{clip}.png", "image/png") for clip in shown},
     )
     (out / "index.html").write_text(page)
+
+
+def silence_sheets(
+    data: Path, out: Path, systems: list[str], of_split: set[str], step: int, n_photos: int
+) -> list[Path]:
+    """Every `step`-th frame of photos in silence, a sheet per photo with a row per system that was given any."""
+    silent = {
+        s: Shards(data / "synthesis" / s / "silence") for s in systems if (data / "synthesis" / s / "silence").exists()
+    }
+    crops, paths = Shards(data / "alignment" / "crops"), []
+    for clip in _spread([clip for clip in next(iter(silent.values()), ()) if clip in of_split], n_photos):
+        rows = {"photo": crops[clip][:1]} | {system: frames[clip] for system, frames in silent.items()}
+        paths.append(out / "silence" / f"{clip}.png")
+        save_image(paths[-1], contact_sheet(rows, step))
+    return paths
+
+
+def emotion_grid(data: Path, system: str, clips: list[str]) -> np.ndarray:
+    """A row per photo: itself, and the middle frame of its speech in each emotion."""
+    crops = Shards(data / "alignment" / "crops")
+    frames = [Shards(data / "synthesis" / system / "emotions" / emotion) for emotion in EMOTIONS]
+    rows = {clip: np.stack([crops[clip][0], *(f[clip][len(f[clip]) // 2] for f in frames)]) for clip in clips}
+    return with_header(contact_sheet(rows, step=1), ["photo", *EMOTIONS])
 
 
 def _spread(clips: list[str], n: int) -> list[str]:

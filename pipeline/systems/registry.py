@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.systems import cascade, kesim_erzin
+from pipeline.systems import audio_au, cascade, emotion, kesim_erzin
 from pipeline.systems.system import System
 
 # Name → how it is loaded: (name, data folder) → System. Raises UserError where it has not been trained.
@@ -16,6 +16,8 @@ SYSTEMS: dict[str, Callable[[str, Path], System]] = {
     "atvgnet_true_landmarks": cascade.load_atvgnet,
     "identity_preserving": cascade.load_identity_preserving,
     "identity_preserving_true_landmarks": cascade.load_identity_preserving,
+    "audio_au": audio_au.load,
+    "emotion": emotion.load,
 }
 
 # Those that follow a driving video; the others speak.

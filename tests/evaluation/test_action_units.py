@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.evaluation.action_units import Counts, count, pooled, score
+from pipeline.evaluation.action_units import Counts, bootstrap_scores, count, pooled, score
 from pipeline.features.action_units.units import AUS, ActionUnits
 
 
@@ -85,3 +85,18 @@ def test_counts_add_up_to_the_frames():
     counts = count(truth, generated)
     assert isinstance(counts, Counts) and (sum(counts) == 50).all()
     assert (counts.true_positives + counts.false_negatives == truth.presence.sum(axis=0)).all()
+
+
+def test_intervals_of_equal_clips_are_points_and_of_unequal_ones_hold_the_pooled_score():
+    clip = count(units(au25="11001000"), units(au25="10011000"))
+    for low, high in bootstrap_scores([clip] * 5, samples=50, seed=0).values():
+        assert low == high == pytest.approx(2 / 3) or low == high == 0.75
+    perfect = count(units(au25="1100"), units(au25="1100"))
+    low, high = bootstrap_scores([clip, perfect] * 10, samples=500, seed=0)["mean_f1"]
+    assert low < score(pooled([clip, perfect])).mean_f1 < high <= 1
+
+
+def test_where_no_unit_occurs_there_is_no_interval():
+    clip = count(units(au25="0000"), units(au25="0110"))
+    assert np.isnan(list(bootstrap_scores([clip] * 4, samples=20, seed=0).values())).all()
+    assert np.isnan(list(bootstrap_scores([clip], samples=20, seed=0).values())).all()

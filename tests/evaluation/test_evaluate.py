@@ -6,19 +6,31 @@ import pandas as pd
 import pytest
 import skimage.data
 
+from pipeline.evaluation.action_units import count
 from pipeline.evaluation.evaluate import (
     METRICS,
+    POOLED,
+    Measured,
+    action_unit_details,
     counts,
     evaluate_clip,
     evaluate_systems,
     intervals,
+    pooled_intervals,
+    pooled_metrics,
     signature,
     summarise,
 )
 from pipeline.evaluation.landmark import detect_landmarks
+from pipeline.features.action_units.geometry import landmark_action_units
 from pipeline.features.alignment import align_landmarks, crop_faces, template
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.landmarks import MOUTH, inter_ocular_distance
+from tests.features.test_jitter import face_with_eyes
+
+# One face, whose eyes' aspect ratio alone differs.
+OPEN_EYES, SHUT_EYES = face_with_eyes([0.3, 0.05])
+TEMPLATE = np.random.default_rng(3).normal(32, 10, (68, 2))
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +43,21 @@ def crops():
 
 def test_the_truth_has_the_best_score_and_a_shifted_clip_a_worse_one(crops):
     noisy = np.clip(crops + np.random.default_rng(0).normal(0, 8, crops.shape), 0, 255).astype(np.uint8)
-    rows, openings = evaluate_systems(crops, {"ground_truth": crops, "noisy": noisy}, detection_size=256)
-    best, worse = rows
+    measured = evaluate_systems(crops, {"ground_truth": crops, "noisy": noisy}, TEMPLATE, fps=25)
+    best, worse = (measured[system].metrics for system in ("ground_truth", "noisy"))
     assert best["psnr"] > 58 and best["ssim"] == pytest.approx(1) and best["lmd"] == 0 and best["no_face"] == 0
     assert worse["psnr"] < 32 and worse["ssim"] < best["ssim"] and worse["lmd"] > 0
-    assert openings["noisy"].shape == (6,)
+    assert best["nlmd"] == 0 < worse["nlmd"]
+    assert measured["noisy"].landmarks.shape == (6, 68, 2)
+    assert all((table[np.arange(6) != 5] >= 0).all() for table in measured["noisy"].action_units)
 
 
 def test_no_face_gives_none_and_is_counted(crops):
     grey = np.full_like(crops, 127)
-    rows, _ = evaluate_systems(crops, {"grey": grey}, detection_size=256)
-    assert rows[0]["no_face"] == 1 and np.isnan(rows[0]["lmd"])
-    table = pd.DataFrame(rows)
+    measured = evaluate_systems(crops, {"grey": grey}, TEMPLATE, fps=25)["grey"]
+    assert measured.metrics["no_face"] == 1 and np.isnan(measured.metrics["lmd"])
+    assert pooled_metrics([measured], fps=25) == dict.fromkeys(POOLED)
+    table = pd.DataFrame([{"system": "grey"} | measured.metrics])
     assert summarise(table)["grey"]["lmd"] is None
     json.dumps([summarise(table), intervals(table, 0, 100)], allow_nan=False)
 
@@ -56,7 +71,7 @@ def test_metrics_are_means_over_the_frames_with_faces():
     mean = mouth.mean(axis=1, keepdims=True)
     generated[:, MOUTH] = mean + 1.1 * (mouth - mean)
     generated[:2], truth[11] = np.nan, np.nan
-    metrics = evaluate_clip(frames, frames, truth, generated)
+    metrics = evaluate_clip(frames, frames, TEMPLATE, truth, generated)
     lmd = 0.1 * np.linalg.norm(mouth - mean, axis=-1)[2:11].mean()
     assert metrics["lmd"] == pytest.approx(lmd)
     assert metrics["lmd_iod"] == pytest.approx(lmd / np.nanmedian(inter_ocular_distance(truth)))
@@ -66,7 +81,7 @@ def test_metrics_are_means_over_the_frames_with_faces():
 def test_a_still_clip_has_no_correlation(crops):
     """`static` repeats a frame: null in files, not NaN, and not nought."""
     truth = np.stack([np.roll(crops[0], k % 3, axis=0) for k in range(12)])
-    metrics = evaluate_clip(truth, truth[:1].repeat(12, axis=0))
+    metrics = evaluate_clip(truth, truth[:1].repeat(12, axis=0), TEMPLATE)
     table = pd.DataFrame([{"system": "static", **metrics}])
     assert summarise(table)["static"]["mouth_correlation"] is summarise(table)["static"]["mouth_lag"] is None
     assert counts(table)["static"]["mouth_lag"] == 0 and counts(table)["static"]["lmd"] == 1
@@ -74,10 +89,41 @@ def test_a_still_clip_has_no_correlation(crops):
 
 def test_landmarks_are_detected_unless_given_and_always_alike(crops):
     blurred = np.stack([cv2.GaussianBlur(crop, (0, 0), 1) for crop in crops])
-    once = evaluate_clip(crops, blurred)
-    given = evaluate_clip(crops, blurred, detect_landmarks(crops))
+    once = evaluate_clip(crops, blurred, TEMPLATE)
+    given = evaluate_clip(crops, blurred, TEMPLATE, detect_landmarks(crops))
     assert list(once) == list(METRICS)
     np.testing.assert_equal(given, once)
+
+
+def speaking(opening, shut_eyes=slice(0, 0)):
+    """Two seconds whose lower lip and jaw fall twice by `opening` px, of eyes 60 px apart that are shut in some frames."""
+    landmarks = np.repeat(OPEN_EYES[None], 50, axis=0)
+    landmarks[shut_eyes] = SHUT_EYES
+    down = np.repeat([0, 1, 0, 1, 0], 10)[:, None] * opening
+    landmarks[:, [*range(3, 14), *range(55, 60), *range(65, 68)], 1] += down
+    return landmarks
+
+
+def measured(truth, generated):
+    units = (landmark_action_units(landmarks, 25) for landmarks in (truth, generated))
+    return Measured({}, generated, count(*units))
+
+
+def test_action_units_and_blinks_are_pooled_over_clips():
+    """Two of three clips speak as the truth does, one is still; the truth blinks once in six seconds, for 0.2 s."""
+    truth = [speaking(20, slice(20, 25)), speaking(20), speaking(20)]
+    generated = [truth[0], truth[1], speaking(0)]
+    same = pooled_metrics([measured(t, t) for t in truth], 25)
+    assert same["au_f1"] == same["au_accuracy"] == 1
+    assert same["blink_rate"] == pytest.approx(1 / 6, rel=1e-5) and same["blink_duration"] == 0.2
+    clips = [measured(t, g) for t, g in zip(truth, generated, strict=True)]
+    found = pooled_metrics(clips, 25)
+    # Of the frames in which lips part, two thirds are found and none is invented: F1 = 2 · 2 / (2 · 2 + 1).
+    assert action_unit_details(clips)["f1"]["AU25"] == pytest.approx(0.8)
+    assert 0.5 < found["au_f1"] < 1
+    low, high = pooled_intervals(clips, seed=0, samples=200)["au_f1"]
+    assert low < found["au_f1"] <= high == 1
+    assert pooled_intervals(clips, seed=0, samples=200)["blink_rate"] is None
 
 
 def test_means_are_over_clips_and_have_six_digits():
@@ -98,15 +144,15 @@ def test_systems_are_resampled_alike():
 def test_one_frame_more_is_cut_off_and_two_are_an_error(crops):
     whole = np.stack([np.roll(crops[0], k, axis=0) for k in range(6)])
     for truth, generated in ((whole, whole[:5]), (whole[:5], whole)):
-        metrics = evaluate_clip(truth, generated)
+        metrics = evaluate_clip(truth, generated, TEMPLATE)
         assert metrics["lmd"] == 0 and metrics["psnr"] > 58
     with pytest.raises(ValueError, match="generated"):
-        evaluate_clip(whole, whole[:4])
+        evaluate_clip(whole, whole[:4], TEMPLATE)
 
 
 def test_sizes_that_differ_are_an_error(crops):
     with pytest.raises(ValueError, match="generated"):
-        evaluate_clip(crops, crops[:, :32, :32])
+        evaluate_clip(crops, crops[:, :32, :32], TEMPLATE)
 
 
 def test_the_signature_names_what_changes_the_figures():

@@ -4,7 +4,12 @@ import pytest
 import skimage.data
 
 from pipeline.evaluation import landmark
-from pipeline.evaluation.landmark import detect_landmarks, eye_distance, landmark_distance
+from pipeline.evaluation.landmark import (
+    detect_landmarks,
+    eye_distance,
+    landmark_distance,
+    normalised_landmark_distance,
+)
 from pipeline.features.alignment import align_landmarks, crop_faces, template
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.landmarks import MOUTH, inter_ocular_distance
@@ -42,6 +47,50 @@ def test_lmd_of_scale_and_rotation():
     rotation = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     assert landmark_distance(FACE, moved(np.eye(2) * 1.1)) == pytest.approx(0.1 * radius())
     assert landmark_distance(FACE, moved(rotation)) == pytest.approx(0.0872388 * radius(), rel=1e-5)
+
+
+def similar(faces, scale=1.3, degrees=10, shift=(7, -4)):
+    """The whole faces moved, turned and enlarged."""
+    angle = np.deg2rad(degrees)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return faces @ turn.T + shift
+
+
+def test_nlmd_ignores_place_size_and_turn_but_not_a_mirror():
+    template = FACE[1]
+    assert normalised_landmark_distance(FACE, similar(FACE), template) == pytest.approx([0, 0, 0], abs=1e-12)
+    face = FACE[1:2]
+    assert normalised_landmark_distance(face, face * [-1, 1], template) > 0.1
+
+
+def test_nlmd_is_in_eye_distances_whatever_the_resolution():
+    template = FACE[1]
+    other = moved(np.eye(2) * 1.1)
+    expected = normalised_landmark_distance(FACE, other, template)
+    assert normalised_landmark_distance(3 * FACE, 5 * other, template) == pytest.approx(expected)
+    assert normalised_landmark_distance(FACE, other, 4 * template) == pytest.approx(expected)
+
+
+def test_nlmd_of_a_mouth_that_leaves_the_pose_alone():
+    """Two opposite corners drawn apart by 2 px each, chosen so that neither place, size nor turn change: 2 · 2/20 px."""
+    template = FACE[0] - FACE[0].mean(axis=0)
+    face = template.copy()
+    # At right angles to their own radii and to each other's, sizes weighed so that they turn the face opposite ways.
+    a, b = face[48], face[49]
+    across = [np.array([-p[1], p[0]]) / (p @ p) for p in (a, b)]
+    pull = np.stack([across[0], -across[1]])
+    face[48:50] += pull
+    shift = pull.sum(axis=0) / 68
+    expected = np.linalg.norm(pull - shift, axis=1).sum() + 18 * np.linalg.norm(shift)
+    eyes = inter_ocular_distance(template)
+    found = normalised_landmark_distance(template[None], face[None], template)
+    assert found == pytest.approx([expected / 20 / eyes], rel=0.02)
+
+
+def test_nlmd_without_a_face_is_nan():
+    missing = FACE.copy()
+    missing[1] = np.nan
+    assert np.isnan(normalised_landmark_distance(FACE, missing, FACE[0])).tolist() == [False, True, False]
 
 
 def test_lmd_scales_with_the_crop_and_its_normalised_form_does_not():

@@ -1,0 +1,112 @@
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.corpus.layouts import EMOTIONS
+from pipeline.corpus.shards import in_shards, write_shards
+from pipeline.report.page import LABELS, MOTION_LABELS, SILENCE_LABELS, render_page
+from pipeline.report.pictures import confusion_matrices, contact_sheet, with_header
+from pipeline.report.report import emotion_grid, silence_sheets
+
+FIGURES = {
+    "emotion": {
+        "accuracy": 0.25,
+        "accuracy_own_emotion": 1,
+        "accuracy_other_emotion": 0.1,
+        "recall": dict.fromkeys(EMOTIONS, 0.5) | {"SAD": None},
+    }
+}
+
+
+@pytest.fixture
+def content():
+    """What the page of a corpus without emotion labels needs, of one system that nobody showed silence."""
+    return {
+        "means": {"speech": dict.fromkeys(LABELS, 0.5) | {"au_f1": None}},
+        "intervals": {"speech": dict.fromkeys(LABELS) | {"lmd": [0.4, 0.6]}},
+        "signature": "crop: 64 px",
+        "n_clips": 3,
+        "split": "test",
+        "preprocessing": {"clips": 9, "subjects": 2, "rejected": 0, "frames": 450},
+        "motion": {"speech": dict.fromkeys(MOTION_LABELS, 0.25)},
+        "action_units": {"speech": {"f1": {"AU10": 0.75, "AU14": None}}},
+        "silence": {},
+        "silence_sheets": {},
+        "emotions": None,
+        "emotion_pictures": {},
+        "charts": {},
+        "maps": {},
+        "systems": ["speech"],
+        "clips": {},
+        "sheets": {},
+    }
+
+
+def test_sections_without_content_are_absent(content):
+    page = render_page(**content)
+    assert page.startswith("<!doctype html>")
+    assert "<h2>Emotions" not in page and "<h2>Silence" not in page and "[0.400, 0.600]" in page
+    assert "<td>0.750<td>–</tr>" in page.replace("\n", "")
+
+
+def test_silence_and_emotions_have_sections_of_their_own(content):
+    content |= {
+        "silence": {"speech": dict.fromkeys(SILENCE_LABELS, 0.0125)},
+        "silence_sheets": {"a_clip": "data:image/png;base64,AA"},
+        "emotions": FIGURES,
+        "emotion_pictures": {"What was recognised": "data:image/png;base64,BB"},
+    }
+    page = render_page(**content).replace("\n", "")
+    assert "<td>speech<td>0.0125<td>0.0125" in page and 'alt="a_clip in silence"' in page
+    assert "<td>emotion<td>0.250<td>1.000<td>0.100<td>0.500" in page and "<td>–</tr>" in page
+    assert 'src="data:image/png;base64,BB"' in page
+
+
+def test_names_stand_above_their_columns():
+    sheet = contact_sheet({"one": np.zeros((3, 64, 64, 3), np.uint8)}, step=1)
+    headed = with_header(sheet, ["a", "b", "c"])
+    assert np.array_equal(headed[-sheet.shape[0] :], sheet)
+    ink = (headed[: -sheet.shape[0]] < 128).any(axis=(0, 2))
+    left = sheet.shape[1] - 3 * 96
+    assert not ink[:left].any() and all(ink[left + 96 * k : left + 96 * (k + 1)].any() for k in range(3))
+
+
+def test_a_row_of_the_confusion_matrix_is_dark_where_its_clips_are(tmp_path):
+    """All recognised: dark along the diagonal, light elsewhere; an empty row is white and no division by nought."""
+    matrix = np.diag([4, 4, 4, 4, 4, 0])
+    confusion_matrices(tmp_path / "c.png", {"real": matrix, "generated": matrix}, EMOTIONS)
+    picture = cv2.imread(str(tmp_path / "c.png"))
+    dark = (picture[..., 2] < 60) & (picture[..., 0] > 80)  # the blue of a share of 1
+    assert 0.02 < dark.mean() < 0.2
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two clips of one system: photos as bright as 10 and 20, silence 30, and emotions 100 and on."""
+
+    def write(folder, **clips):
+        frames = {clip: np.full((7, 64, 64, 3), value, np.uint8) for clip, value in clips.items()}
+        write_shards(tmp_path / folder, ((clip, frames[clip]) for clip in in_shards(frames)))
+
+    write("alignment/crops", a=10, b=20)
+    write("synthesis/emotion/silence", a=30, b=30)
+    write("synthesis/landmark/frames", a=40, b=40)
+    for k, emotion in enumerate(EMOTIONS):
+        write(f"synthesis/emotion/emotions/{emotion}", a=100 + k, b=110 + k)
+    return tmp_path
+
+
+def test_the_grid_holds_the_photo_and_each_emotion(data):
+    grid = emotion_grid(data, "emotion", ["a", "b"])
+    left = grid.shape[1] - 7 * 96
+    seen = grid[22 + 48 :: 96, left + 80 :: 96, 0]
+    assert seen.tolist() == [[10, *range(100, 106)], [20, *range(110, 116)]]
+
+
+def test_sheets_of_silence_show_the_photo_and_whoever_was_shown_silence(data):
+    paths = silence_sheets(data, data / "report", ["landmark", "emotion"], {"b"}, step=5, n_photos=3)
+    assert [path.stem for path in paths] == ["b"]
+    sheet = cv2.imread(str(paths[0]))
+    assert sheet.shape[0] == 2 * 96 and sheet[48, -20, 0] == 255  # the photo once, above two frames
+    assert sheet[96 + 80, -20, 0] == 30
+    assert silence_sheets(data, data / "report", ["landmark"], {"b"}, step=5, n_photos=3) == []

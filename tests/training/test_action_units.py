@@ -1,0 +1,175 @@
+"""Training of the two networks that recognise action units: what they are given, what they leave, and that they learn."""
+
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.corpus.shards import in_shards, shard_of, write_shards
+from pipeline.corpus.tables import frames_table, write_table_shard
+from pipeline.errors import UserError
+from pipeline.evaluation.au_recognition import recognition_scores
+from pipeline.models.action_units import AUS
+from pipeline.training.action_units import (
+    FaceExcerpts,
+    SpeechExcerpts,
+    au_labels,
+    load_au_classifier,
+    load_audio_to_au,
+    train_au_classifier,
+    train_audio_to_au,
+)
+from pipeline.training.data import ClipStore
+
+SMALL = {
+    "width": 0.125,
+    "audio_to_au": {"epochs": 2, "learning_rate": 5e-3, "excerpt_frames": 8, "batch": 2},
+    "au_classifier": {"epochs": 2, "learning_rate": 5e-3, "frames": 4, "batch": 2},
+}
+MISSING = slice(3, 5)  # frames of each clip without a face
+
+
+def write_units(data, clips, missing=MISSING):
+    """AU25 and AU26 where the mouth of `write_faces` is more than half open, and chins that are white there."""
+    tables, crops = {}, {}
+    for k, clip in enumerate(clips):
+        n = 14 + k
+        opened = np.sin(np.arange(n)) ** 2 > 0.5
+        intensity = {au: np.where(opened & (au in (25, 26)), 3, 0).astype(np.float32) for au in (*AUS, 45)}
+        for column in intensity.values():
+            column[missing] = np.nan
+        columns = {f"AU{au:02d}_r": column for au, column in intensity.items()}
+        columns |= {f"AU{au:02d}_c": column >= 1 for au, column in intensity.items()}
+        tables[clip] = frames_table(clip, columns)
+        crops[clip] = np.zeros((n, 64, 64, 3), np.uint8)
+        crops[clip][opened, 32:] = 255
+    for name, members in groupby(in_shards(clips), key=shard_of):
+        rows = [(clip, tables[clip], k) for k, clip in enumerate(members)]
+        write_table_shard(data / "action_units" / "units", name, rows)
+    write_shards(data / "alignment" / "crops", ((clip, crops[clip]) for clip in in_shards(clips)))
+
+
+@pytest.fixture
+def labelled(data):
+    write_units(data, [f"clip{k}" for k in range(6)])
+    return data
+
+
+def store(data):
+    return ClipStore(data, "crops", "landmarks", "mfcc", "action_units")
+
+
+def equal(a, b):
+    return all(torch.equal(x.nan_to_num(9), y.nan_to_num(9)) for x, y in zip(a, b, strict=True))
+
+
+def test_labels_are_presences_and_missing_frames_have_none(labelled):
+    labels = au_labels(store(labelled), "clip2")
+    assert labels.shape == (16, 5) and labels.dtype == np.float32
+    assert np.isnan(labels[MISSING]).all() and np.isnan(labels).sum() == 2 * 5
+    opened = np.delete(np.sin(np.arange(16)) ** 2 > 0.5, MISSING)
+    known = np.delete(labels, MISSING, axis=0)
+    assert not known[:, :3].any() and np.array_equal(known[:, 3:] == 1, np.stack([opened, opened], axis=1))
+
+
+def test_rates_are_of_the_labelled_training_frames(labelled):
+    excerpts = SpeechExcerpts(store(labelled), 8, 0, 2, 25.0)
+    opened = np.concatenate([np.delete(np.sin(np.arange(14 + k)) ** 2 > 0.5, MISSING) for k in range(3)])
+    torch.testing.assert_close(excerpts.rates, torch.tensor([0, 0, 0, opened.mean(), opened.mean()]).float())
+
+
+def test_excerpts_of_speech_go_on_in_silence_where_the_clip_ends(labelled):
+    excerpts = SpeechExcerpts(store(labelled), 20, 0, 3, 25.0)
+    (batch,) = list(excerpts.epoch(0))
+    assert batch.windows.shape == (3, 20, 28, 12) and batch.labels.shape == (3, 20, 5) and batch.n_frames == 60
+    lengths = sorted((~batch.labels.isnan()).any(dim=-1).sum(dim=1).tolist())
+    assert lengths == [12, 13, 14]  # 14, 15 and 16 frames, two of each missing
+    assert not batch.windows[:, -1].any()
+    (validation,) = list(excerpts.validation())
+    assert validation.windows.shape == (1, 17, 28, 12)
+
+
+def test_faces_are_lower_halves_beside_their_own_labels(labelled):
+    excerpts = FaceExcerpts(store(labelled), 6, 0, 3)
+    (batch,) = list(excerpts.epoch(0))
+    assert batch.images.shape == (3, 6, 3, 32, 64) and batch.n_frames == 18
+    known = ~batch.labels.isnan().any(dim=-1)
+    white = batch.images.mean(dim=(2, 3, 4)) > 0
+    assert torch.equal(white[known], batch.labels[..., 3][known] == 1)
+
+
+def test_what_an_epoch_draws_depends_on_its_number_only(labelled):
+    for make in (
+        lambda: SpeechExcerpts(store(labelled), 8, 0, 2, 25.0),
+        lambda: FaceExcerpts(store(labelled), 4, 0, 2),
+    ):
+        one, other = make(), make()
+        list(one.epoch(0))
+        assert all(equal(a, b) for a, b in zip(one.epoch(3), other.epoch(3), strict=True))
+        assert not equal(next(one.epoch(3)), next(one.epoch(4)))
+
+
+def test_training_leaves_networks_that_recognise(labelled, parameters, tmp_path, capsys):
+    schedules = {name: SMALL[name] | {"epochs": 25} for name in ("audio_to_au", "au_classifier")}
+    p = parameters(audio_au=SMALL | schedules, training={"device": "cpu"})
+    train_audio_to_au(p, labelled, tmp_path / "audio_to_au.csv")
+    train_au_classifier(p, labelled, tmp_path / "au_classifier.csv")
+    assert "AU10 0.0%" in capsys.readouterr().out
+    for name in schedules:
+        assert list(pd.read_csv(tmp_path / f"{name}.csv")) == [
+            "epoch",
+            "generator_bce",
+            "generator_dice",
+            "validation_error",
+        ]
+    assert load_audio_to_au(labelled / "audio_to_au")[1]["preprocessing"] == {"fps": p.corpus.fps}
+    assert load_au_classifier(labelled / "au_classifier")[1]["preprocessing"]["image_size"] == 64
+    scores = recognition_scores(labelled)
+    for split, frames in {"train": 12 + 13 + 14, "test_sentences": 16, "test": 17}.items():
+        for network in scores.values():
+            assert network[split]["frames"] == frames and network[split]["absent"] == ["AU10", "AU14", "AU20"]
+        assert scores["au_classifier"][split]["AU25"] == {"f1": 1, "accuracy": 1}
+        assert scores["audio_to_au"][split]["mean_f1"] > 0.9
+
+
+@pytest.mark.parametrize("name", ["audio_to_au", "au_classifier"])
+def test_training_can_be_resumed(labelled, parameters, tmp_path, name):
+    train = {"audio_to_au": train_audio_to_au, "au_classifier": train_au_classifier}[name]
+    load = {"audio_to_au": load_audio_to_au, "au_classifier": load_au_classifier}[name]
+
+    def run(epochs):
+        schedule = {name: SMALL[name] | {"epochs": epochs}}
+        train(parameters(audio_au=SMALL | schedule, training={"device": "cpu"}), labelled, tmp_path / "losses.csv")
+
+    run(2)
+    whole = torch.load(labelled / name / "last.pt", weights_only=True)["networks"]["generator"]
+    for path in (labelled / name).glob("*.pt"):
+        path.unlink()
+    run(1)
+    run(2)
+    resumed = torch.load(labelled / name / "last.pt", weights_only=True)["networks"]["generator"]
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    assert len(pd.read_csv(tmp_path / "losses.csv")) == 2
+    assert load(labelled / name)[1]["system"] == name
+
+
+def test_clips_without_action_units_are_left_out(data):
+    write_units(data, [f"clip{k}" for k in (0, 1, 3)])
+    assert SpeechExcerpts(store(data), 8, 0, 2, 25.0).train == ["clip0", "clip1"]
+
+
+def test_mistakes_are_named(data, parameters, tmp_path):
+    p = parameters(audio_au=SMALL)
+    for train in (train_audio_to_au, train_au_classifier):
+        with pytest.raises(UserError, match=r"action_units/units holds no shards; `dvc repro` makes them"):
+            train(p, data, tmp_path / "losses.csv")
+    write_units(data, ["clip3"])
+    with pytest.raises(UserError, match="no clip is left to train on"):
+        train_audio_to_au(p, data, tmp_path / "losses.csv")
+    write_units(data, [f"clip{k}" for k in range(6)], missing=slice(None))
+    with pytest.raises(UserError, match="no training clip has a frame with action units"):
+        train_au_classifier(p, data, tmp_path / "losses.csv")
+    with pytest.raises(UserError, match="dvc repro audio_to_au"):
+        load_audio_to_au(data / "audio_to_au")
