@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn import functional as F
 
+from pipeline.corpus.layouts import EMOTIONS
 from pipeline.models.blocks import lower_half_error
 from pipeline.models.gan import discriminator_bce, generator_bce
 from pipeline.models.perceptual import Perceptual
 
-EMOTIONS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 FAKE = len(EMOTIONS)  # the emotion discriminator's seventh class
 
 NOISE_SIZE = 128
@@ -372,10 +372,10 @@ class EmotionalTalkingFace(nn.Module):
     """The generator with those of its judges that have a weight, and the objective (Eq. 4.1).
 
     weights: "mouth" (L_MRM), "perceptual", "frame", "pair", "emotion". One of 0 removes the term, and the network that only it
-    needs.
+    needs; perceptual: None where its weight is.
     """
 
-    def __init__(self, s: Settings, weights: dict[str, float], perceptual: Perceptual):
+    def __init__(self, s: Settings, weights: dict[str, float], perceptual: Perceptual | None):
         super().__init__()
         self.weights, self.perceptual = weights, perceptual
         self.generator = Generator(s)
