@@ -209,8 +209,9 @@ def test_a_killed_second_phase_ends_the_same(data, tmp_path, tmp_path_factory, s
         run(other, small(), tmp_path)
     monkeypatch.setattr(loop, "validation_error", validate)
     run(other, small(), tmp_path)
-    for name, network in saved(data)["networks"].items():
-        assert all(torch.equal(value, saved(other)["networks"][name][key]) for key, value in network.items())
+    unbroken, resumed = saved(data)["networks"], saved(other)["networks"]
+    for name, network in unbroken.items():
+        assert all(torch.equal(value, resumed[name][key]) for key, value in network.items())
 
 
 def test_without_judges_there_are_none(data, tmp_path, small):
