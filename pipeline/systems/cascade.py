@@ -105,7 +105,7 @@ def speak_identity_preserving(network: LandmarkNet, blinks: BlinkNet, driving: D
     )
     spans = pieces(driving.n_frames)
     spoken = np.concatenate([network(torch.tensor(driving.characters[span])).numpy() for span in spans])
-    moved = with_blinks(spoken, blink_displacements(blinks, driving.n_frames, seed))
+    moved = with_blinks(network.settings.boost * spoken, blink_displacements(blinks, driving.n_frames, seed))
     return retarget(moved * inter_ocular_distance(mean), neutral, mean)
 
 
