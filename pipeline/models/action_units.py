@@ -119,7 +119,10 @@ class AudioToAU(nn.Module):
 
 class AUClassifier(nn.Sequential):
     """Lower halves of crops, (N, 3, S/2, S) in −1 … 1 → logits (N, 5): four convolutions, a max-pooling after every two, three
-    linear layers (§3.1)."""
+    linear layers (§3.1).
+
+    Weights begin as He 2015 has them: seven layers without normalisation otherwise spend the first epochs calling all absent.
+    """
 
     def __init__(self, s: AUClassifierSettings):
         a, b, hidden, last = scaled(s.width, 32, 64, 256, 64)
@@ -144,6 +147,10 @@ class AUClassifier(nn.Sequential):
             nn.Linear(last, len(AUS)),
         )
         self.settings = s
+        for layer in self:
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, 0.2)
+                nn.init.zeros_(layer.bias)
 
 
 def lower_face(frames: Tensor) -> Tensor:
