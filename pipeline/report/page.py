@@ -5,8 +5,6 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from pipeline.models.action_units import AUS
-
 LABELS = {
     "psnr": "PSNR ↑",
     "ssim": "SSIM ↑",
@@ -144,6 +142,5 @@ def render_page(**content: object) -> str:
         "motion_labels": MOTION_LABELS,
         "silence_labels": SILENCE_LABELS,
         "emotion_labels": EMOTION_LABELS,
-        "recognised_units": [f"AU{au}" for au in AUS],
     }
     return environment.from_string(TEMPLATE).render(**labels, **content)

@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards
 from pipeline.features.blinks import Blinks
+from pipeline.models.action_units import AUS
 from pipeline.report.page import data_uri, render_page
 from pipeline.report.pictures import (
     COLOURS,
@@ -91,6 +92,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         motion=json.loads((metrics / "landmarks.json").read_text()),
         perceptual=json.loads((metrics / "perceptual.json").read_text()),
         recognition=json.loads((metrics / "action_units.json").read_text()),
+        recognised_units=[f"AU{au}" for au in AUS],
         action_units=details["action_units"],
         silence=json.loads((metrics / "silence.json").read_text()),
         silence_sheets={path.stem: data_uri(path, "image/png") for path in sheets},
