@@ -22,6 +22,8 @@ from pipeline.report.pictures import (
     with_header,
 )
 
+GRID_ROWS = 6  # subjects whose faces are shown in every emotion
+
 # Folders of loss tables below metrics/losses, and what they are called.
 LOSSES = {
     "": "Losses of the end-to-end systems",
@@ -72,10 +74,8 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         confusion_matrices(out / "emotions.png", matrices, EMOTIONS)
         emotion_pictures["What was recognised"] = out / "emotions.png"
         for system in conditioned:
-            # One clip of each subject.
-            save_image(
-                out / f"emotions_{system}.png", emotion_grid(data, system, sorted(subjects.drop_duplicates().index))
-            )
+            one_each = _spread(list(subjects.drop_duplicates().index), GRID_ROWS)
+            save_image(out / f"emotions_{system}.png", emotion_grid(data, system, one_each))
             emotion_pictures[f"{system}: one speech in every emotion"] = out / f"emotions_{system}.png"
     sheets = silence_sheets(data, out, systems, set(subjects.index), step, n_clips)
 

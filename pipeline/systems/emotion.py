@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.models.emotion import EMOTIONS, Generator
+from pipeline.corpus.layouts import EMOTIONS
+from pipeline.models.emotion import Generator
 from pipeline.systems.system import Drawn, Driving, System, pieces
 from pipeline.training.data import images_to_tensor, tensor_to_images
 from pipeline.training.emotion import draw_noise, heard, prepared

@@ -1,17 +1,16 @@
 """Train the emotion-conditioned system (Maity 2024) from the shards, in two phases, and load a trained one."""
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from pipeline.corpus.layouts import EMOTIONS
 from pipeline.errors import UserError
 from pipeline.features.landmarks import MOUTH
 from pipeline.features.windows import from_int16
 from pipeline.models.emotion import (
-    EMOTIONS,
     FRAME_SAMPLES,
     NOISE_SIZE,
     EmotionalTalkingFace,
@@ -28,6 +27,8 @@ from pipeline.training.checkpoints import load_network
 from pipeline.training.data import ClipStore, Excerpts, about_crops, images_to_tensor, training_key
 from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
+from pipeline.training.phases import finished
+from pipeline.training.skipped import SKIPPED, reason_skipped, skip
 
 SYSTEM = "emotion"
 WAVEFORM_RATE = 8000  # Hz, of the stored waveform
@@ -43,44 +44,37 @@ CODE = (
 )
 
 
-class NoEmotions(UserError):
-    """The corpus does not say which emotions its clips show: this system cannot be trained on it; all others can."""
-
-
-def train(p: Parameters, data: Path, losses: Path, warm_up_losses: Path) -> None:
-    """Train on the labelled clips of the training split; leaves checkpoints in data/end_to_end/emotion, those of the first
-    phase in its folder warm_up.
+def train(p: Parameters, data: Path, losses: Path) -> None:
+    """Train on the labelled clips of the training split; leaves checkpoints in data/end_to_end/emotion, or why there are none.
 
     First the mouth's and the perceptual loss alone, then the whole objective (§4.3.3), from the first phase's best generator.
-    Raises NoEmotions where no training clip is labelled.
+    The checkpoints of the first phase are in the folder `warm_up`, and its losses beside `losses`, in a file …_warm_up.csv.
     """
     schedule, out = p.emotion, data / "end_to_end" / SYSTEM
     weights = dict(schedule.weights)
     first_weights = {name: weight if name in WARM_UP_TERMS else 0.0 for name, weight in weights.items()}
     if not any(first_weights.values()):
-        raise UserError(
-            "params.yaml: emotion.weights: mouth and perceptual are both 0, so that nothing can be begun with"
-        )
+        raise UserError("params.yaml: emotion.weights: mouth and perceptual are both 0; there is nothing to begin with")
     store = ClipStore(data, "crops", "landmarks", "waveform_8000")
-    labels = emotion_labels(store)
-    store.clips = store.clips.loc[list(labels)]
-    excerpts = EmotionExcerpts(
-        store, schedule.excerpt_frames, p.seed, schedule.batch, labels, p.corpus.fps, schedule.augmentation
-    )
-    warm_up, adversarial = schedule.warm_up, schedule.adversarial
-    rates = {"generator": warm_up.learning_rate}
-    key = _phase(p, excerpts, first_weights, rates, warm_up.epochs, out / "warm_up", warm_up_losses)
-    rates = {
-        "generator": adversarial.learning_rate.generator,
-        "discriminators": adversarial.learning_rate.discriminator,
-    }
-    begun = (out / "warm_up" / "best.pt", f"{key}, {warm_up.epochs} epochs")
-    _phase(p, excerpts, weights, rates, adversarial.epochs, out, losses, begun)
+    store.clips = store.clips[store.clips["emotion"].isin(EMOTIONS)]
+    if not store.ids("train"):
+        skip(out, f"no training clip is labelled with an emotion ({', '.join(EMOTIONS)})", losses)
+        return
+    (out / SKIPPED).unlink(missing_ok=True)
+    first, second = schedule.warm_up, schedule.adversarial
+    first_losses = losses.with_stem(f"{losses.stem}_warm_up")
+    rates = {"generator": first.learning_rate}
+    key = _phase(p, store, p.seed, first_weights, rates, first.epochs, out / "warm_up", first_losses)
+    rates = {"generator": second.learning_rate.generator, "discriminators": second.learning_rate.discriminator}
+    begun = (out / "warm_up" / "best.pt", f"{key}, {first.epochs} epochs")
+    # Another seed, so that the second phase does not draw the first one's excerpts again.
+    _phase(p, store, p.seed + 1, weights, rates, second.epochs, out, losses, begun)
 
 
 def _phase(
     p: Parameters,
-    excerpts: "EmotionExcerpts",
+    store: ClipStore,
+    seed: int,
     weights: dict[str, float],
     rates: dict[str, float],
     epochs: int,
@@ -88,27 +82,33 @@ def _phase(
     losses: Path,
     begun: tuple[Path, str] | None = None,
 ) -> str:
-    """One call of `fit`, unless it has been finished before; returns its key.
+    """One call of `fit`, unless this very training has been finished before; returns its key.
 
     begun: the checkpoint whose generator is trained on, and what that in turn depends on.
     """
-    schedule, store = p.emotion, excerpts.store
+    schedule = p.emotion
     settings = Settings(p.alignment.image_size, schedule.width)
-    features, origin = load_vgg19(p.perceptual.vgg19, p.perceptual.width)
+    perceptual, origin = None, None
+    if weights["perceptual"]:
+        features, origin = load_vgg19(p.perceptual.vgg19, p.perceptual.width)
+        perceptual = Perceptual(features)
     description = {
         "system": SYSTEM,
         "settings": asdict(settings),
         "weights": weights,
-        "perceptual": dict(origin),
+        "perceptual": origin,
         "preprocessing": about_crops(p, store.data),
     }
     recipe = schedule.model_dump(include={"betas", "excerpt_frames", "batch", "augmentation"})
-    recipe |= {"rates": rates, "seed": p.seed, "begun": begun and begun[1]}
+    recipe |= {"rates": rates, "seed": seed, "begun": begun and begun[1]}
     key = training_key(description | recipe, store, CODE)
-    if finished(out / "last.pt", key, epochs):
+    if finished(out / "last.pt", key, epochs, losses):
         return key
-    torch.manual_seed(p.seed)
-    system = EmotionalTalkingFace(settings, weights, Perceptual(features))
+    excerpts = EmotionExcerpts(
+        store, schedule.excerpt_frames, seed, schedule.batch, p.corpus.fps, schedule.augmentation
+    )
+    torch.manual_seed(seed)
+    system = EmotionalTalkingFace(settings, weights, perceptual)
     if begun:
         system.generator.load_state_dict(torch.load(begun[0], map_location="cpu", weights_only=True)["generator"])
     judges = [x for name, network in system.named_children() if name != "generator" for x in network.parameters()]
@@ -123,35 +123,6 @@ def _phase(
     return key
 
 
-def finished(path: Path, key: str, epochs: int) -> bool:
-    """Whether a last.pt is that of this very training, with all its epochs."""
-    if not path.exists():
-        return False
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    return saved["key"] == key and saved["state"]["epoch"] == epochs
-
-
-def emotion_labels(store: ClipStore) -> dict[str, int]:
-    """The index in EMOTIONS of each clip whose emotion is one of them. Raises NoEmotions where no training clip's is."""
-    clips = store.clips[store.clips["emotion"].isin(EMOTIONS)]
-    if not (clips["split"] == "train").any():
-        raise NoEmotions(
-            f"no training clip is labelled with an emotion ({', '.join(EMOTIONS)}), which the system `{SYSTEM}` needs;"
-            " CREMA-D's are, and a folder's where its clips.csv has the column emotion"
-        )
-    return {clip: EMOTIONS.index(emotion) for clip, emotion in clips["emotion"].items()}
-
-
-def leave_untrained(out: Path, *losses: Path) -> None:
-    """What a corpus without labels leaves, so that the stages after this one find that there is nothing: no checkpoint, not
-    even an older one, and no losses."""
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    for path in losses:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("epoch,validation_error\n")
-
-
 class EmotionExcerpts(Excerpts):
     """Excerpts with a photo of the same person from another of the training clips, whatever its emotion.
 
@@ -159,18 +130,9 @@ class EmotionExcerpts(Excerpts):
     photo shall be shown in every emotion: it is the label that has to tell them apart. A person with one clip has its own.
     """
 
-    def __init__(
-        self,
-        store: ClipStore,
-        length: int,
-        seed: int,
-        batch: int,
-        labels: dict[str, int],
-        fps: float,
-        augmentation: float,
-    ):
+    def __init__(self, store: ClipStore, length: int, seed: int, batch: int, fps: float, augmentation: float):
         super().__init__(store, length, seed, batch)
-        self.labels, self.fps, self.augmentation = labels, fps, augmentation
+        self.fps, self.augmentation = fps, augmentation
         self.of_person = store.clips.loc[self.train].groupby("subject").groups
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Excerpt:
@@ -188,7 +150,7 @@ class EmotionExcerpts(Excerpts):
         return Excerpt(
             photo=images[0],
             waveform=heard(waveform, span.start, span.start + n),
-            emotion=torch.tensor(self.labels[clip]),
+            emotion=torch.tensor(EMOTIONS.index(self.store.clips.at[clip, "emotion"])),
             noise=draw_noise(n, rng),
             frames=images[1:],
             mask=mouth_mask(mouths.float(), size),
@@ -231,6 +193,8 @@ def draw_noise(n_frames: int, rng: np.random.Generator) -> torch.Tensor:
 def load(folder: Path) -> tuple[Generator, dict]:
     """The generator of best.pt in a system's folder, in evaluation mode, and the checkpoint's description.
 
-    Raises UserError where the file is missing or is not such a checkpoint.
+    Raises UserError where the file is missing or is not such a checkpoint, or its training was skipped.
     """
+    if reason := reason_skipped(folder):
+        raise UserError(f"{folder.name} could not be trained on this corpus: {reason}")
     return load_network(folder, f"end_to_end@{folder.name}", Generator, Settings)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pipeline.corpus.layouts import EMOTIONS
 from pipeline.models.emotion import (
-    EMOTIONS,
     FRAME_SAMPLES,
     NOISE_SIZE,
     WINDOW,

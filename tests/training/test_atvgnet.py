@@ -79,6 +79,16 @@ def test_one_component_holds_the_lip_that_moves(faces):
     assert np.abs(rebuilt - landmarks.reshape(len(landmarks), -1)).max() < 0.02
 
 
+def test_components_are_counted_from_the_neutral_face(faces):
+    """Boosted (Eq. 4), the lip moves so much further from where it rests, and a face that rests stays."""
+    np.testing.assert_allclose(faces.components(faces.mean_neutral), 0, atol=1e-6)
+    np.testing.assert_array_equal(faces.mean, faces.mean_neutral.flatten())
+    landmarks = faces.landmarks("clip3")
+    boosted = 1.5 * faces.components(landmarks) @ faces.basis + faces.mean
+    opened = boosted.reshape(-1, 68, 2)[:, 57, 1] - faces.mean_neutral[57, 1]
+    np.testing.assert_allclose(opened, 1.5 * (landmarks[:, 57, 1] - faces.mean_neutral[57, 1]), atol=0.03)
+
+
 def test_speech_batches_hold_each_clip_once_and_depend_on_seed_and_epoch(faces):
     batches = speech(faces)
     drawn = list(batches.epoch(0))

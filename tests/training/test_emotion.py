@@ -1,22 +1,23 @@
 """Training of the emotion-conditioned system: what it is given, its two phases, what it leaves, what it refuses."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 import pipeline.training.emotion as emotion
+import pipeline.training.loop as loop
+from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.errors import UserError
 from pipeline.features.landmarks import MOUTH
-from pipeline.models.emotion import EMOTIONS, FRAME_SAMPLES, WINDOW
+from pipeline.models.emotion import FRAME_SAMPLES, WINDOW
 from pipeline.training.data import ClipStore, tensor_to_images
 from pipeline.training.emotion import (
     EmotionExcerpts,
-    NoEmotions,
-    emotion_labels,
     heard,
-    leave_untrained,
     prepared,
     train,
 )
@@ -61,7 +62,7 @@ def small(parameters):
 
 
 def run(data, p, tmp_path):
-    train(p, data, tmp_path / "emotion.csv", tmp_path / "warm_up.csv")
+    train(p, data, tmp_path / "emotion.csv")
 
 
 def saved(data, name="last.pt"):
@@ -70,7 +71,7 @@ def saved(data, name="last.pt"):
 
 def excerpts(data, length=4, batch=2, augmentation=0.0, seed=0):
     store = ClipStore(data, "crops", "landmarks", "waveform_8000")
-    return EmotionExcerpts(store, length, seed, batch, emotion_labels(store), 25, augmentation)
+    return EmotionExcerpts(store, length, seed, batch, 25, augmentation)
 
 
 def equal(a, b):
@@ -152,7 +153,7 @@ def test_a_second_of_speech_has_320_samples_a_frame_on_any_clock(fps):
 
 def test_it_trains_in_two_phases_and_leaves_what_it_says(data, tmp_path, small):
     run(data, small(), tmp_path)
-    warm_up, whole = (pd.read_csv(tmp_path / name) for name in ("warm_up.csv", "emotion.csv"))
+    warm_up, whole = (pd.read_csv(tmp_path / name) for name in ("emotion_warm_up.csv", "emotion.csv"))
     assert list(warm_up) == ["epoch", "generator_mouth", "generator_perceptual", "validation_error"]
     assert {f"generator_{name}" for name in WEIGHTS} < set(whole) and "discriminator_gradient_penalty" in whole
     assert list(whole["epoch"]) == [1, 2] and whole.notna().all(axis=None) and warm_up.notna().all(axis=None)
@@ -180,7 +181,11 @@ def test_a_finished_first_phase_is_not_trained_again_and_a_changed_one_begins_bo
     run(data, small(adversarial=longer), tmp_path)
     assert "resuming after epoch 2" in capsys.readouterr().out
     before = (data / "end_to_end" / "emotion" / "last.pt").stat().st_mtime_ns
+    written = [path.read_text() for path in sorted(tmp_path.glob("*.csv"))]
+    for path in tmp_path.glob("*.csv"):
+        path.unlink()  # as DVC does before a stage runs
     run(data, small(adversarial=longer), tmp_path)
+    assert [path.read_text() for path in sorted(tmp_path.glob("*.csv"))] == written and len(written) == 2
     assert (data / "end_to_end" / "emotion" / "last.pt").stat().st_mtime_ns == before
     run(data, small(adversarial=longer, warm_up={"epochs": 2, "learning_rate": 1e-4}), tmp_path)
     printed = capsys.readouterr().out
@@ -188,12 +193,8 @@ def test_a_finished_first_phase_is_not_trained_again_and_a_changed_one_begins_bo
     assert saved(data)["state"]["epoch"] == 3 and "resuming after epoch 2" not in printed
 
 
-def test_a_killed_second_phase_ends_the_same(data, tmp_path, small, monkeypatch):
-    import shutil
-
-    import pipeline.training.loop as loop
-
-    other = shutil.copytree(data, tmp_path / "copy")
+def test_a_killed_second_phase_ends_the_same(data, tmp_path, tmp_path_factory, small, monkeypatch):
+    other = shutil.copytree(data, tmp_path_factory.mktemp("copy") / "data")
     run(data, small(), tmp_path)
     validate, calls = loop.validation_error, []
 
@@ -208,8 +209,9 @@ def test_a_killed_second_phase_ends_the_same(data, tmp_path, small, monkeypatch)
         run(other, small(), tmp_path)
     monkeypatch.setattr(loop, "validation_error", validate)
     run(other, small(), tmp_path)
-    for name, network in saved(data)["networks"].items():
-        assert all(torch.equal(value, saved(other)["networks"][name][key]) for key, value in network.items())
+    unbroken, resumed = saved(data)["networks"], saved(other)["networks"]
+    for name, network in unbroken.items():
+        assert all(torch.equal(value, resumed[name][key]) for key, value in network.items())
 
 
 def test_without_judges_there_are_none(data, tmp_path, small):
@@ -227,29 +229,28 @@ def test_an_emotion_that_never_occurs_leaves_all_weights_finite(data, tmp_path, 
     assert all(value.isfinite().all() for network in networks.values() for value in network.values())
 
 
-def test_clips_without_a_known_emotion_are_left_out(data, tmp_path, small):
+def test_clips_without_a_known_emotion_are_left_out(data, tmp_path, small, monkeypatch):
     label(data, ["ANG", None, "SURPRISED", "HAP", "ANG", "NEU"])
-    store = ClipStore(data, "crops", "landmarks", "waveform_8000")
-    assert emotion_labels(store) == {"clip0": 0, "clip3": 3, "clip4": 0, "clip5": 4}
-    run(data, small(), tmp_path)
-    assert saved(data)["state"]["epoch"] == 2
+    seen = []
+    monkeypatch.setattr(emotion, "fit", lambda *args: seen.append(args[4].train))
+    with pytest.raises(FileNotFoundError):  # the first phase's checkpoint
+        run(data, small(), tmp_path)
+    assert seen == [["clip0"]]
 
 
 @pytest.mark.parametrize("emotions", [[None] * 6, ["calm"] * 6, [None, None, None, "HAP", "HAP", "HAP"]])
-def test_a_corpus_without_emotions_says_so_in_one_line(data, tmp_path, small, emotions):
-    label(data, emotions)
-    with pytest.raises(NoEmotions, match="no training clip is labelled with an emotion"):
-        run(data, small(), tmp_path)
-
-
-def test_what_is_left_of_an_older_training_goes_where_labels_are_gone(data, tmp_path, small):
+def test_a_corpus_without_emotions_says_so_and_leaves_no_older_training(data, tmp_path, small, emotions, capsys):
+    out = data / "end_to_end" / "emotion"
     run(data, small(), tmp_path)
-    out, losses = data / "end_to_end" / "emotion", (tmp_path / "emotion.csv", tmp_path / "metrics" / "warm_up.csv")
-    leave_untrained(out, *losses)
-    assert out.is_dir() and not list(out.iterdir())
-    assert all(pd.read_csv(path).empty for path in losses)
-    with pytest.raises(UserError, match="does not exist"):
+    label(data, emotions)
+    run(data, small(), tmp_path)
+    assert "emotion: skipped: no training clip is labelled" in capsys.readouterr().out
+    assert not list(out.rglob("*.pt")) and pd.read_csv(tmp_path / "emotion.csv").empty
+    with pytest.raises(UserError, match="emotion could not be trained on this corpus: no training clip is labelled"):
         emotion.load(out)
+    label(data, LABELS)
+    run(data, small(), tmp_path)
+    emotion.load(out)
 
 
 def test_nothing_to_begin_with_is_one_line(data, tmp_path, small):
