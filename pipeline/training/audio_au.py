@@ -42,7 +42,7 @@ ELSEWHERE = {
 def train(p: Parameters, data: Path, losses: Path) -> None:
     """Train without, then with the frame discriminator (§4.2); leaves checkpoints in data/end_to_end/audio_au.
 
-    Those of the first phase are in its folder `warm_up`, and its losses beside `losses`, in a file …_warm_up.csv.
+    Those of the first phase are in its folder `warm_up`, with that phase's losses.csv.
     """
     schedule, weights = p.audio_au, dict(p.audio_au.weights)
     first_weights = weights | {"adversarial": 0.0}
@@ -76,7 +76,7 @@ def train(p: Parameters, data: Path, losses: Path) -> None:
     system = untrained(p, data, first_weights, perceptual)
     recipe = {"schedule": schedule.model_dump(exclude=ELSEWHERE), "seed": p.seed, "parts": _digests(p, data)}
     first, epochs = out / "warm_up" / "last.pt", schedule.epochs.without_discriminator
-    first_losses = losses.with_stem(f"{losses.stem}_warm_up")
+    first_losses = first.with_name("losses.csv")
     key = training_key(description(system) | recipe, store, CODE)
     if not finished(first, key, epochs, first_losses):
         phase(system, p.seed, epochs, first.parent, first_losses, key)
