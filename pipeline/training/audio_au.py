@@ -170,4 +170,4 @@ def load(folder: Path) -> tuple[Generator, dict]:
 
     Raises UserError where the file is missing or is not such a checkpoint.
     """
-    return load_network(folder, SYSTEM, Generator, Settings)
+    return load_network(folder, f"end_to_end@{SYSTEM}", Generator, Settings)
