@@ -251,5 +251,5 @@ def test_mistakes_are_one_line(talking, tmp_path, small):
         with pytest.raises(UserError, match=f"does not exist; train it with `dvc repro {part}`"):
             train(small(), talking, tmp_path / "l.csv")
         (talking / part / "kept.pt").rename(talking / part / "best.pt")
-    with pytest.raises(UserError, match="does not exist; train it with `dvc repro audio_au`"):
+    with pytest.raises(UserError, match="does not exist; train it with `dvc repro end_to_end@audio_au`"):
         load(talking / "end_to_end" / "audio_au")
