@@ -1,6 +1,7 @@
 # make repro   everything: corpus → features → training → talking heads → metrics, report
 # make test    the tests, with a whole small `dvc repro` among them
 # make mediapipe   adds the second landmark backend, which is not needed by default
+# make ablations NAME=chen_s   a paper's ablations as experiments (profiles/ablations), one after the other
 # make lint    ruff;  make profile NAME=paper   write a profile's values into params.yaml
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ NAME ?= paper
 # Stages are started as `python -m stages.X`: the environment's python must come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint profile mediapipe
+.PHONY: repro test lint profile ablations mediapipe
 
 repro: .venv/.complete
 	python -m pipeline.parameters
@@ -25,6 +26,9 @@ lint: .venv/.complete
 
 profile: .venv/.complete
 	python -m pipeline.profiles $(NAME)
+
+ablations: .venv/.complete
+	python -m pipeline.ablations $(NAME)
 
 mediapipe: .venv/.complete
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mediapipe.txt
