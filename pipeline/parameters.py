@@ -168,6 +168,7 @@ class LandmarkNet(Group):
     learning_rate: Rate
     excerpt_frames: Positive
     variance: Annotated[float, Field(gt=0, lt=1)]
+    boost: Annotated[float, Field(gt=0)]
     weights: LandmarkWeights
 
 

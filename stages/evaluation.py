@@ -29,7 +29,6 @@ from pipeline.evaluation.evaluate import (
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.evaluation.motion import summarise_motion
 from pipeline.evaluation.silence import compare_silence, summarise_silence
-from pipeline.features.landmarks import mouth_opening
 from pipeline.training import audio_au, emotion, emotion_classifier
 
 CROPS, SYNTHESIS = Path("data/alignment/crops"), Path("data/synthesis")
@@ -48,12 +47,12 @@ def evaluate(
 ) -> tuple[dict[str, Measured], list[dict]]:
     """What is measured of a clip by system; and of its photo in silence, a row by system, if it is one of those."""
     generated = {system: Shards(SYNTHESIS / system / "frames")[clip] for system in systems}
-    measured = evaluate_systems(Shards(CROPS)[clip], generated, template, fps, detection_size)
+    measured, landmarks = evaluate_systems(Shards(CROPS)[clip], generated, template, fps, detection_size)
     shards = {s: Shards(SYNTHESIS / s / "silence") for s in systems if (SYNTHESIS / s / "silence").exists()}
     silent = {s: detect_landmarks(frames[clip], detection_size) for s, frames in shards.items() if clip in frames}
-    photo = measured["ground_truth"].landmarks[0]
+    photo = landmarks["ground_truth"][0]
     judged = ["ground_truth", *silent] if silent else []
-    rows = [{"system": s} | compare_silence(photo, silent.get(s), measured[s].landmarks) for s in judged]
+    rows = [{"system": s} | compare_silence(photo, silent.get(s), landmarks[s]) for s in judged]
     return measured, rows
 
 
@@ -79,7 +78,7 @@ def main() -> None:
         rows += [about | {"system": system} | measured[system].metrics for system in systems]
         silences += [about | row for row in silent]
         openings += [
-            pd.DataFrame({"clip": clip, "system": s, "opening": mouth_opening(measured[s].landmarks)}) for s in systems
+            pd.DataFrame({"clip": clip, "system": system, "opening": measured[system].opening}) for system in systems
         ]
     table, silence = pd.DataFrame(rows), pd.DataFrame(silences)
     out = Path("data/evaluation")

@@ -8,6 +8,7 @@ from pipeline.errors import one_line_errors
 from pipeline.synthesis import REFERENCES, synthesise
 from pipeline.systems.registry import SYSTEMS, load
 from pipeline.training.data import ClipStore
+from pipeline.training.skipped import reason_skipped
 
 DATA = Path("data")
 
@@ -18,13 +19,18 @@ def main() -> None:
     parser.add_argument("system", choices=[*REFERENCES, *SYSTEMS])
     name = parser.parse_args().system
     p = parameters.load()
+    out = DATA / "synthesis" / name
+    if reason := reason_skipped(DATA / "end_to_end" / name):
+        out.mkdir(parents=True, exist_ok=True)
+        print(f"{name}: skipped: {reason}")
+        return
     # The same for every system, so that all are measured on the same clips.
     store = ClipStore(DATA, "crops", "landmarks", "heatmaps", "waveform", "waveform_8000", "mel", "mfcc", "characters")
     synthesise(
         name,
         load(name, DATA) if name in SYSTEMS else None,
         store,
-        DATA / "synthesis" / name,
+        out,
         p.seed,
         fps=p.corpus.fps,
         sample_rate=p.audio_features.sample_rate,

@@ -25,7 +25,9 @@ ROOT = Path(__file__).parents[1]
 SYSTEMS = (
     *("speech_without_fm", "speech", "landmark", "speech_landmark"),
     *("atvgnet", "identity_preserving", "atvgnet_true_landmarks", "identity_preserving_true_landmarks"),
+    *("audio_au", "emotion"),
 )
+NEW_METRICS = ("action_units", "perceptual", "silence")
 
 
 def run(checkout, *command):
@@ -60,7 +62,7 @@ def checkout(tmp_path_factory):
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "as it is")
     output = run(folder, "dvc", "repro")
-    assert len(stages_run(output)) == 32
+    assert len(stages_run(output)) == 39
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "reproduced")
     return folder
@@ -107,7 +109,7 @@ def test_a_changed_loss_weight_reruns_its_training_and_what_follows(checkout):
 
 def test_the_report_is_one_page_that_plays(checkout):
     page = (checkout / "data/report/index.html").read_text()
-    assert page.count("<video") == 10 and "data:video/mp4;base64," in page
+    assert page.count("<video") == 12 and "data:video/mp4;base64," in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     sheets = list((checkout / "data/report/contact_sheets").glob("*.png"))
     assert len(sheets) == 1 and np.asarray(Image.open(sheets[0])).std() > 20
@@ -133,10 +135,10 @@ def test_a_photo_and_speech_become_a_video(checkout, photo, speech, tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-def talk_there(checkout, monkeypatch, system, image, audio, output, driving_video=None):
+def talk_there(checkout, monkeypatch, system, image, audio, output, driving_video=None, emotion="NEU"):
     """As `python -m pipeline.generate` in the checkout, without a process of its own."""
     monkeypatch.chdir(checkout)
-    talk(system, image, audio, driving_video, output, seed=0, visible_mark=False)
+    talk(system, image, audio, driving_video, output, seed=0, visible_mark=False, emotion=emotion)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,10 @@ def changed_photo(portrait, how):
     return Image.fromarray(np.concatenate([portrait, portrait[::2, ::2].repeat(2, axis=0)], axis=1)), {}
 
 
-@pytest.mark.parametrize("system", ["atvgnet", "identity_preserving"])
+SPEAKING = ["atvgnet", "identity_preserving", "audio_au", "emotion"]
+
+
+@pytest.mark.parametrize("system", SPEAKING)
 @pytest.mark.parametrize("how", ["greyscale", "transparent", "rotated by EXIF", "two faces"])
 def test_photos_of_all_kinds_talk(checkout, portrait, speech, tmp_path, monkeypatch, system, how):
     image, options = changed_photo(portrait, how)
@@ -190,7 +195,7 @@ def test_photos_of_all_kinds_talk(checkout, portrait, speech, tmp_path, monkeypa
     assert len(frames) == pytest.approx(1.5 * 25, abs=1) and frames[0].std() > 10
 
 
-@pytest.mark.parametrize("system", ["atvgnet", "identity_preserving"])
+@pytest.mark.parametrize("system", SPEAKING)
 @pytest.mark.parametrize(
     ("samples", "rate", "seconds"),
     [
@@ -204,6 +209,38 @@ def test_speech_of_all_kinds_is_spoken(checkout, photo, tmp_path, monkeypatch, s
     soundfile.write(tmp_path / "speech.wav", samples, rate)
     talk_there(checkout, monkeypatch, system, photo, tmp_path / "speech.wav", tmp_path / "out.mp4")
     assert len(read_frames(tmp_path / "out.mp4", 25)) == pytest.approx(seconds * 25, abs=1)
+
+
+def test_another_emotion_is_another_video(checkout, photo, speech, tmp_path, monkeypatch):
+    for name in ("HAP", "SAD"):
+        talk_there(checkout, monkeypatch, "emotion", photo, speech, tmp_path / f"{name}.mp4", emotion=name)
+    happy, sad = (read_frames(tmp_path / f"{name}.mp4", 25) for name in ("HAP", "SAD"))
+    assert happy.shape == sad.shape and not np.array_equal(happy, sad)
+
+
+def test_an_unknown_emotion_is_refused_with_those_that_there_are(checkout, photo, speech, tmp_path):
+    command = [sys.executable, "-m", "pipeline.generate", "--system", "emotion", "--emotion", "JOY"]
+    paths = ["--image", str(photo), "--audio", str(speech), "--output", str(tmp_path / "out.mp4")]
+    done = subprocess.run([*command, *paths], cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and not (tmp_path / "out.mp4").exists()
+    assert "'JOY'" in done.stderr and "ANG" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("system", ["audio_au", "emotion"])
+@pytest.mark.parametrize("fault", ["another system's", "truncated", "missing"])
+def test_an_end_to_end_checkpoint_that_does_not_fit_is_one_line(checkout, tmp_path, system, fault):
+    path = tmp_path / "end_to_end" / system / "best.pt"
+    path.parent.mkdir(parents=True)
+    if fault == "another system's":
+        shutil.copy(checkout / "data/end_to_end/speech/best.pt", path)
+    elif fault == "truncated":
+        path.write_bytes((checkout / "data/end_to_end" / system / "best.pt").read_bytes()[:10_000])
+    words = (
+        rf"train it with `dvc repro end_to_end@{system}`" if fault == "missing" else "not a checkpoint of this system"
+    )
+    with pytest.raises(UserError, match=words) as refused:
+        load(system, tmp_path)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_face_too_small_is_one_line(checkout, portrait, speech, tmp_path, monkeypatch):
@@ -256,3 +293,11 @@ def test_landmarks_have_metrics_of_their_own(checkout):
     motion = json.loads((checkout / "metrics/landmarks.json").read_text())
     assert list(motion) == ["static", "ground_truth", "atvgnet", "identity_preserving"]
     assert motion["ground_truth"]["lmd"] == 0 < motion["atvgnet"]["velocity_iod"]
+
+
+def test_the_two_systems_that_hear_and_feel_have_metrics_of_their_own(checkout):
+    metrics = {name: json.loads((checkout / f"metrics/{name}.json").read_text()) for name in NEW_METRICS}
+    assert metrics["perceptual"]["audio_au"]["weights"] == metrics["perceptual"]["emotion"]["weights"] == "random"
+    assert set(metrics["action_units"]) == {"audio_to_au", "au_classifier"}
+    assert {"ground_truth", "speech", "audio_au", "emotion"} <= set(metrics["silence"])
+    assert not set(metrics["silence"]) & {"static", *LANDMARK_DRIVEN}

@@ -33,28 +33,37 @@ POOLED = ("au_f1", "au_accuracy", "blink_rate", "blink_duration")
 
 
 class Measured(NamedTuple):
-    """What was measured of one clip as one system generates it."""
+    """What was measured of one clip as one system generates it; tracks are NaN where no face was found."""
 
     metrics: dict[str, float]  # METRICS
-    landmarks: np.ndarray  # (T, 68, 2) in crop pixels, NaN where no face was found
     action_units: Counts  # against the real clip's
+    opening: np.ndarray  # (T,), of the mouth, in eye distances
+    eyes: np.ndarray  # (T,), their aspect ratio
 
 
 def evaluate_systems(
     truth: np.ndarray, generated: dict[str, np.ndarray], template: np.ndarray, fps: float, detection_size: int = 256
-) -> dict[str, Measured]:
-    """One clip as every system generates it.
+) -> tuple[dict[str, Measured], dict[str, np.ndarray]]:
+    """One clip as every system generates it: what was measured, and the landmarks (T, 68, 2) in crop pixels, by system.
 
     truth, generated[system]: uint8 (T, S, S, 3); template: (68, 2) in crop pixels.
     """
     real = detect_landmarks(truth, detection_size)
-    real_units = landmark_action_units(real, fps)
-    measured = {}
-    for system, frames in generated.items():
-        found = real if np.array_equal(frames, truth) else detect_landmarks(frames, detection_size)
-        metrics = evaluate_clip(truth, frames, template, real, found, detection_size)
-        measured[system] = Measured(metrics, found, count(real_units, landmark_action_units(found, fps)))
-    return measured
+    found = {
+        system: real if np.array_equal(frames, truth) else detect_landmarks(frames, detection_size)
+        for system, frames in generated.items()
+    }
+    metrics = {
+        system: evaluate_clip(truth, frames, template, real, found[system], detection_size)
+        for system, frames in generated.items()
+    }
+    return {system: measure(metrics[system], real, landmarks, fps) for system, landmarks in found.items()}, found
+
+
+def measure(metrics: dict[str, float], real: np.ndarray, found: np.ndarray, fps: float) -> Measured:
+    """METRICS of a clip with what is taken from its landmarks and the real clip's, (T, 68, 2) each."""
+    units = count(landmark_action_units(real, fps), landmark_action_units(found, fps))
+    return Measured(metrics, units, mouth_opening(found), eye_aspect_ratio(found))
 
 
 def evaluate_clip(
@@ -132,7 +141,7 @@ def intervals(table: pd.DataFrame, seed: int, samples: int = 2000) -> dict[str, 
 def pooled_metrics(clips: list[Measured], fps: float) -> dict[str, float | None]:
     """POOLED of all the clips that one system generates; None where a metric is undefined."""
     scores = score(pooled([clip.action_units for clip in clips]))
-    eyes = [_without_gaps(eye_aspect_ratio(clip.landmarks)) for clip in clips if not np.isnan(clip.landmarks).all()]
+    eyes = [_without_gaps(clip.eyes) for clip in clips if not np.isnan(clip.eyes).all()]
     blinks = blink_statistics(eyes, fps) if eyes else {"rate": math.nan, "duration": math.nan}
     values = (scores.mean_f1, scores.mean_accuracy, blinks["rate"], blinks["duration"])
     return {metric: _rounded(value) for metric, value in zip(POOLED, values, strict=True)}

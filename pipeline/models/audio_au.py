@@ -147,6 +147,10 @@ class ImageDecoder(nn.Module):
         self.linear = nn.Linear(hidden, d * self.start[1] ** 2)
         self.first = nn.Sequential(nn.ConvTranspose2d(d, d, 3, 1, 1), nn.BatchNorm2d(d), nn.ReLU())
         self.ups = nn.ModuleList([Up(d, d, c), Up(c, c, b), Up(b, b, a), Up(a, a, e), Up(e, 3, 3, 1, normalise=False)])
+        # It begins by drawing the photo, near enough: tanh bends by about as much as the factor lifts.
+        with torch.no_grad():
+            nn.init.dirac_(self.ups[-1].of_photo.weight).mul_(1.3)
+            self.ups[-1].of_frame.weight.mul_(0.1)
 
     def forward(self, features: Tensor, maps: list[Tensor]) -> Tensor:
         """f_t (B · T, 512), maps as `IdentityEncoder` gives them → (B · T, 3, S, S) in −1 … 1."""

@@ -30,6 +30,7 @@ class LandmarkSettings:
     symbols: int  # of the character features: 29 letters, or 42 phones
     components: int  # principal components of the displacements
     width: float  # factor on the number of filters
+    boost: float = 1.0  # factor on the displacements in synthesis
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class LandmarkNet(nn.Module):
 
     def __init__(self, s: LandmarkSettings):
         super().__init__()
+        self.settings = s
         filters = [16, *scaled(s.width, 64, 128, 256, 256)]
         layers, symbols = [], s.symbols
         for n, m in pairwise(filters):

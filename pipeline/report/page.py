@@ -65,7 +65,8 @@ TEMPLATE = """{% macro number(value, digits=3) -%}
 {% for system, row in means.items() %}<tr><td>{{ system }}{% for metric in labels %}<td>{{ number(row[metric]) }}
 {%- if intervals[system][metric] %} <small>[{{ "%.3f, %.3f"|format(*intervals[system][metric]) }}]</small>{% endif %}
 {% endfor %}</tr>{% endfor %}</table>
-<p><small>{{ signature }}</small></p>
+<p><small>{{ signature }}{% for system, origin in perceptual.items() if origin %} · perceptual loss of {{ system }}:
+{{ origin.weights }} weights of VGG-19 ({{ origin.detail }}){% endfor %}</small></p>
 {% for title, image in charts.items() %}<h2>{{ title }}</h2><img alt="{{ title }}" src="{{ image }}">{% endfor %}
 <h2>Landmarks that speech predicts</h2>
 <p>Against those of the real clips, before any texture; <b>static</b> keeps the first frame's. Velocity error: how far the
@@ -78,6 +79,14 @@ mouth's points are from moving as they should, per frame. Blinks by one definiti
 <table><tr><th>system{% for au in (action_units.values()|first).f1 %}<th>{{ au }}{% endfor %}</tr>
 {% for system, row in action_units.items() %}<tr><td>{{ system }}
 {% for value in row.f1.values() %}<td>{{ number(value) }}{% endfor %}</tr>{% endfor %}</table>
+<p>How well the two networks that Chen S. trains beforehand recognise them in real clips (Table 4): F1 and, in brackets,
+accuracy. A dash where one never occurs.</p>
+<table><tr><th>network<th>clips{% for au in recognised_units %}<th>{{ au }}{% endfor %}<th>mean</tr>
+{% for network, splits in recognition.items() %}{% for split, row in splits.items() %}<tr><td>{{ network }}<td>{{ split }}
+{% for au in recognised_units %}<td>
+{%- if au in row %}{{ number(row[au].f1) }} <small>({{ number(row[au].accuracy) }})</small>{% else %}–{% endif %}
+{% endfor %}<td>{{ number(row.mean_f1) }} <small>({{ number(row.mean_accuracy) }})</small></tr>
+{% endfor %}{% endfor %}</table>
 {% if silence %}<h2>Silence</h2>
 <p>Two photos of each subject, the mouth the most closed and the most open, while nobody speaks: it should keep still, as it is
 in the photo. Beside it what the same photos do in speech.</p>

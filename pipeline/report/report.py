@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards
 from pipeline.features.blinks import Blinks
+from pipeline.models.action_units import AUS
 from pipeline.report.page import data_uri, render_page
 from pipeline.report.pictures import (
     COLOURS,
@@ -22,11 +23,13 @@ from pipeline.report.pictures import (
     with_header,
 )
 
-# Folders of loss tables below metrics/losses, and what they are called.
+GRID_ROWS = 6  # subjects whose faces are shown in every emotion
+
+# Loss tables below metrics/losses that share a picture: its name, its title, and which they are.
 LOSSES = {
-    "": "Losses of the end-to-end systems",
-    "audio_to_landmark": "Losses from speech to landmarks",
-    "landmark_to_texture": "Losses from landmarks to frames",
+    "end_to_end": ("Losses of the end-to-end systems", "*.csv"),
+    "audio_to_landmark": ("Losses from speech to landmarks", "audio_to_landmark/*.csv"),
+    "landmark_to_texture": ("Losses from landmarks to frames", "landmark_to_texture/*.csv"),
 }
 
 
@@ -43,9 +46,10 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     found = {name: Blinks(**{k: np.array(v) for k, v in fields.items()}) for name, fields in blinks.items()}
     blink_distributions(out / "blinks.png", found, fps)
     bar_chart(out / "metrics.png", means, details["intervals"])
-    for part in LOSSES:
-        tables = {path.stem: pd.read_csv(path) for path in sorted((metrics / "losses" / part).glob("*.csv"))}
-        loss_curves(out / f"losses_{part or 'end_to_end'}.png", {s: tables[s] for s in COLOURS if s in tables})
+    for part, (_, pattern) in LOSSES.items():
+        tables = {path.stem: path for path in sorted((metrics / "losses").glob(pattern))}
+        tables = {system: losses(tables[system], data / part / system) for system in COLOURS if system in tables}
+        loss_curves(out / f"losses_{part}.png", {system: table for system, table in tables.items() if len(table)})
 
     table = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")
     crops = Shards(data / "alignment" / "crops")
@@ -62,7 +66,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         "Metrics, with 95 % intervals": out / "metrics.png",
         f"Mouth opening in {shown[0]}": out / "mouth_opening.png",
         "Blinks: generated and real": out / "blinks.png",
-        **{title: out / f"losses_{part or 'end_to_end'}.png" for part, title in LOSSES.items()},
+        **{title: out / f"losses_{part}.png" for part, (title, _) in LOSSES.items()},
     }
     subjects = table.loc[[clip for clip in frames["static"] if table.loc[clip, "split"] == split], "subject"]
     emotions, emotion_pictures = json.loads((evaluation / "emotion.json").read_text()).get(split), {}
@@ -72,10 +76,8 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         confusion_matrices(out / "emotions.png", matrices, EMOTIONS)
         emotion_pictures["What was recognised"] = out / "emotions.png"
         for system in conditioned:
-            # One clip of each subject.
-            save_image(
-                out / f"emotions_{system}.png", emotion_grid(data, system, sorted(subjects.drop_duplicates().index))
-            )
+            one_each = _spread(list(subjects.drop_duplicates().index), GRID_ROWS)
+            save_image(out / f"emotions_{system}.png", emotion_grid(data, system, one_each))
             emotion_pictures[f"{system}: one speech in every emotion"] = out / f"emotions_{system}.png"
     sheets = silence_sheets(data, out, systems, set(subjects.index), step, n_clips)
 
@@ -88,6 +90,9 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         split=split,
         preprocessing=json.loads((metrics / "preprocessing.json").read_text()),
         motion=json.loads((metrics / "landmarks.json").read_text()),
+        perceptual=json.loads((metrics / "perceptual.json").read_text()),
+        recognition=json.loads((metrics / "action_units.json").read_text()),
+        recognised_units=[f"AU{au}" for au in AUS],
         action_units=details["action_units"],
         silence=json.loads((metrics / "silence.json").read_text()),
         silence_sheets={path.stem: data_uri(path, "image/png") for path in sheets},
@@ -103,6 +108,18 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         sheets={clip: data_uri(out / "contact_sheets" / f"{clip}.png", "image/png") for clip in shown},
     )
     (out / "index.html").write_text(page)
+
+
+def losses(path: Path, trained: Path) -> pd.DataFrame:
+    """A system's table of losses; where it was trained in two phases, both, one after the other.
+
+    trained: the folder of its checkpoints.
+    """
+    table, first = pd.read_csv(path), trained / "warm_up" / "losses.csv"
+    if not first.exists():
+        return table
+    before = pd.read_csv(first)
+    return pd.concat([before, table.assign(epoch=table["epoch"] + len(before))])
 
 
 def silence_sheets(

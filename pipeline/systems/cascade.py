@@ -103,9 +103,9 @@ def speak_identity_preserving(network: LandmarkNet, blinks: BlinkNet, driving: D
     neutral = neutral_from_photo(
         driving.photo_landmarks, network.opening_motion.numpy(), mean, float(network.neutral_gap)
     )
-    characters = torch.tensor(driving.characters)
-    spoken = np.concatenate([network(characters[span]).numpy() for span in pieces(driving.n_frames)])
-    moved = with_blinks(spoken, blink_displacements(blinks, driving.n_frames, seed))
+    spans = pieces(driving.n_frames)
+    spoken = np.concatenate([network(torch.tensor(driving.characters[span])).numpy() for span in spans])
+    moved = with_blinks(network.settings.boost * spoken, blink_displacements(blinks, driving.n_frames, seed))
     return retarget(moved * inter_ocular_distance(mean), neutral, mean)
 
 

@@ -109,7 +109,9 @@ class MeanFace:
         self.opening_motion = (faces["opening_motion"] / unit).astype(np.float32)
         self.neutral_gap = np.array(faces["neutral_gap"], np.float32)
         samples = np.concatenate([self.landmarks(clip, slice(None, None, PCA_STEP)) for clip in store.train])
-        self.mean, self.basis, _ = fit_pca(samples, components)
+        # M is the neutral face, and components are found about it, so that ω (Eq. 4) enlarges every motion from it. About the
+        # mean frame, whose mouth is open, ω would press closed lips together.
+        self.mean, self.basis, _ = fit_pca(np.concatenate([samples, 2 * self.mean_neutral - samples]), components)
 
     def landmarks(self, clip: str, frames: np.ndarray | slice = slice(None)) -> np.ndarray:
         """A clip's motion on the mean neutral face, all of it or some frames': float32 (T, 68, 2)."""

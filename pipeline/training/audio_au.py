@@ -18,8 +18,9 @@ from pipeline.parameters import Parameters
 from pipeline.training.action_units import au_labels, load_au_classifier, load_audio_to_au
 from pipeline.training.checkpoints import load_network
 from pipeline.training.data import ClipStore, Excerpts, about_crops, images_to_tensor, training_key
-from pipeline.training.loop import fit, write_losses
+from pipeline.training.loop import fit
 from pipeline.training.machine import fabric_for
+from pipeline.training.phases import finished
 
 SYSTEM = "audio_au"
 # The paper's modules that a training's result depends on.
@@ -41,7 +42,7 @@ ELSEWHERE = {
 def train(p: Parameters, data: Path, losses: Path) -> None:
     """Train without, then with the frame discriminator (§4.2); leaves checkpoints in data/end_to_end/audio_au.
 
-    Those of the first phase are in its folder `warm_up`, and its losses beside `losses`, in a file …_warm_up.csv.
+    Those of the first phase are in its folder `warm_up`, with that phase's losses.csv.
     """
     schedule, weights = p.audio_au, dict(p.audio_au.weights)
     first_weights = weights | {"adversarial": 0.0}
@@ -54,7 +55,8 @@ def train(p: Parameters, data: Path, losses: Path) -> None:
     perceptual, origin = None, None
     if weights["perceptual"]:
         features, origin = load_vgg19(p.perceptual.vgg19, p.perceptual.width)
-        perceptual = Perceptual(features)
+        # As the networks, in the training's arithmetic: in float32 it would take longer than they do.
+        perceptual = Perceptual(fabric.setup_module(features))
     out = data / "end_to_end" / SYSTEM
 
     def description(system: AudioAU) -> dict:
@@ -74,9 +76,9 @@ def train(p: Parameters, data: Path, losses: Path) -> None:
     system = untrained(p, data, first_weights, perceptual)
     recipe = {"schedule": schedule.model_dump(exclude=ELSEWHERE), "seed": p.seed, "parts": _digests(p, data)}
     first, epochs = out / "warm_up" / "last.pt", schedule.epochs.without_discriminator
-    first_losses = losses.with_stem(f"{losses.stem}_warm_up")
+    first_losses = first.with_name("losses.csv")
     key = training_key(description(system) | recipe, store, CODE)
-    if not _finished(first, key, epochs, first_losses):
+    if not finished(first, key, epochs, first_losses):
         phase(system, p.seed, epochs, first.parent, first_losses, key)
 
     system = untrained(p, data, weights, perceptual)
@@ -139,18 +141,6 @@ def _digests(p: Parameters, data: Path) -> dict[str, str]:
     return digests
 
 
-def _finished(last: Path, key: str, epochs: int, losses: Path) -> bool:
-    """Whether the phase that left `last` was this one, and had all its epochs; its losses are then written again."""
-    if not last.exists():
-        return False
-    saved = torch.load(last, map_location="cpu", weights_only=True)
-    if saved["key"] != key or saved["state"]["epoch"] != epochs:
-        return False
-    write_losses(losses, saved["state"]["losses"])
-    print(f"{last.parent} has its {epochs} epochs behind it")
-    return True
-
-
 class TalkingExcerpts(Excerpts):
     """Photo, speech, frames, and their action units where the store has them. Half are mirrored in training (the paper is
     silent), as for all systems here."""
@@ -180,4 +170,4 @@ def load(folder: Path) -> tuple[Generator, dict]:
 
     Raises UserError where the file is missing or is not such a checkpoint.
     """
-    return load_network(folder, SYSTEM, Generator, Settings)
+    return load_network(folder, f"end_to_end@{SYSTEM}", Generator, Settings)

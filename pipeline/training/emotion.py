@@ -48,7 +48,7 @@ def train(p: Parameters, data: Path, losses: Path) -> None:
     """Train on the labelled clips of the training split; leaves checkpoints in data/end_to_end/emotion, or why there are none.
 
     First the mouth's and the perceptual loss alone, then the whole objective (§4.3.3), from the first phase's best generator.
-    The checkpoints of the first phase are in the folder `warm_up`, and its losses beside `losses`, in a file …_warm_up.csv.
+    The checkpoints of the first phase are in the folder `warm_up`, with that phase's losses.csv.
     """
     schedule, out = p.emotion, data / "end_to_end" / SYSTEM
     weights = dict(schedule.weights)
@@ -62,7 +62,7 @@ def train(p: Parameters, data: Path, losses: Path) -> None:
         return
     (out / SKIPPED).unlink(missing_ok=True)
     first, second = schedule.warm_up, schedule.adversarial
-    first_losses = losses.with_stem(f"{losses.stem}_warm_up")
+    first_losses = out / "warm_up" / "losses.csv"
     rates = {"generator": first.learning_rate}
     key = _phase(p, store, p.seed, first_weights, rates, first.epochs, out / "warm_up", first_losses)
     rates = {"generator": second.learning_rate.generator, "discriminators": second.learning_rate.discriminator}

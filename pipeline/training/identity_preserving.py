@@ -48,7 +48,8 @@ def train_audio_to_landmark(p: Parameters, data: Path, losses: Path) -> None:
     moved = np.concatenate([excerpts.displacements(clip)[:, SPOKEN] for clip in excerpts.train])
     mean, components, _ = fit_pca(moved, schedule.variance)
     about = json.loads((data / "character_features" / "about.json").read_text())
-    settings = LandmarkSettings(len(about["symbols"]), len(components), p.identity_preserving.width)
+    width, boost = p.identity_preserving.width, schedule.boost
+    settings = LandmarkSettings(len(about["symbols"]), len(components), width, boost)
     characters = {"backend": about["backend"], "model": about["model"]}
     description = _description(p, data, settings, weights, characters=characters)
     torch.manual_seed(p.seed)

@@ -6,23 +6,21 @@ import pandas as pd
 import pytest
 import skimage.data
 
-from pipeline.evaluation.action_units import count
 from pipeline.evaluation.evaluate import (
     METRICS,
     POOLED,
-    Measured,
     action_unit_details,
     counts,
     evaluate_clip,
     evaluate_systems,
     intervals,
+    measure,
     pooled_intervals,
     pooled_metrics,
     signature,
     summarise,
 )
 from pipeline.evaluation.landmark import detect_landmarks
-from pipeline.features.action_units.geometry import landmark_action_units
 from pipeline.features.alignment import align_landmarks, crop_faces, template
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.landmarks import MOUTH, inter_ocular_distance
@@ -43,18 +41,18 @@ def crops():
 
 def test_the_truth_has_the_best_score_and_a_shifted_clip_a_worse_one(crops):
     noisy = np.clip(crops + np.random.default_rng(0).normal(0, 8, crops.shape), 0, 255).astype(np.uint8)
-    measured = evaluate_systems(crops, {"ground_truth": crops, "noisy": noisy}, TEMPLATE, fps=25)
+    measured, landmarks = evaluate_systems(crops, {"ground_truth": crops, "noisy": noisy}, TEMPLATE, fps=25)
     best, worse = (measured[system].metrics for system in ("ground_truth", "noisy"))
     assert best["psnr"] > 58 and best["ssim"] == pytest.approx(1) and best["lmd"] == 0 and best["no_face"] == 0
     assert worse["psnr"] < 32 and worse["ssim"] < best["ssim"] and worse["lmd"] > 0
     assert best["nlmd"] == 0 < worse["nlmd"]
-    assert measured["noisy"].landmarks.shape == (6, 68, 2)
+    assert landmarks["noisy"].shape == (6, 68, 2) and measured["noisy"].opening.shape == (6,)
     assert all((table[np.arange(6) != 5] >= 0).all() for table in measured["noisy"].action_units)
 
 
 def test_no_face_gives_none_and_is_counted(crops):
     grey = np.full_like(crops, 127)
-    measured = evaluate_systems(crops, {"grey": grey}, TEMPLATE, fps=25)["grey"]
+    measured = evaluate_systems(crops, {"grey": grey}, TEMPLATE, fps=25)[0]["grey"]
     assert measured.metrics["no_face"] == 1 and np.isnan(measured.metrics["lmd"])
     assert pooled_metrics([measured], fps=25) == dict.fromkeys(POOLED)
     table = pd.DataFrame([{"system": "grey"} | measured.metrics])
@@ -104,19 +102,14 @@ def speaking(opening, shut_eyes=slice(0, 0)):
     return landmarks
 
 
-def measured(truth, generated):
-    units = (landmark_action_units(landmarks, 25) for landmarks in (truth, generated))
-    return Measured({}, generated, count(*units))
-
-
 def test_action_units_and_blinks_are_pooled_over_clips():
     """Two of three clips speak as the truth does, one is still; the truth blinks once in six seconds, for 0.2 s."""
     truth = [speaking(20, slice(20, 25)), speaking(20), speaking(20)]
     generated = [truth[0], truth[1], speaking(0)]
-    same = pooled_metrics([measured(t, t) for t in truth], 25)
+    same = pooled_metrics([measure({}, t, t, 25) for t in truth], 25)
     assert same["au_f1"] == same["au_accuracy"] == 1
     assert same["blink_rate"] == pytest.approx(1 / 6, rel=1e-5) and same["blink_duration"] == 0.2
-    clips = [measured(t, g) for t, g in zip(truth, generated, strict=True)]
+    clips = [measure({}, t, g, 25) for t, g in zip(truth, generated, strict=True)]
     found = pooled_metrics(clips, 25)
     # Of the frames in which lips part, two thirds are found and none is invented: F1 = 2 · 2 / (2 · 2 + 1).
     assert action_unit_details(clips)["f1"]["AU25"] == pytest.approx(0.8)

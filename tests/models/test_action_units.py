@@ -57,6 +57,12 @@ def test_what_never_occurs_has_the_least_weight():
     torch.testing.assert_close(occurrence_weights(torch.zeros(5)), ONES)
 
 
+def test_a_very_rare_unit_does_not_take_all_the_weight():
+    """One frame in a thousand counts as one in twenty: 1/r is 2, 20, 2, 2, 2, in sum 28."""
+    found = occurrence_weights(torch.tensor([0.5, 0.001, 0.5, 0.5, 0.5]))
+    torch.testing.assert_close(found, torch.tensor([10.0, 100, 10, 10, 10]) / 28)
+
+
 def test_cross_entropy_of_the_undecided_is_log_two():
     weights = occurrence_weights(torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]))
     assert weighted_bce(torch.zeros(3, 4, 5), labels(3, 4), weights).item() == pytest.approx(math.log(2))

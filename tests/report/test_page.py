@@ -6,7 +6,7 @@ from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.report.page import LABELS, MOTION_LABELS, SILENCE_LABELS, render_page
 from pipeline.report.pictures import confusion_matrices, contact_sheet, with_header
-from pipeline.report.report import emotion_grid, silence_sheets
+from pipeline.report.report import emotion_grid, losses, silence_sheets
 
 FIGURES = {
     "emotion": {
@@ -29,6 +29,11 @@ def content():
         "split": "test",
         "preprocessing": {"clips": 9, "subjects": 2, "rejected": 0, "frames": 450},
         "motion": {"speech": dict.fromkeys(MOTION_LABELS, 0.25)},
+        "perceptual": {"audio_au": {"weights": "random", "detail": "seed 0, width 0.25"}, "emotion": None},
+        "recognised_units": ["AU10", "AU14"],
+        "recognition": {
+            "au_classifier": {"train": {"AU10": {"f1": 0.9, "accuracy": 0.8}, "mean_f1": 0.9, "mean_accuracy": None}}
+        },
         "action_units": {"speech": {"f1": {"AU10": 0.75, "AU14": None}}},
         "silence": {},
         "silence_sheets": {},
@@ -47,6 +52,15 @@ def test_sections_without_content_are_absent(content):
     assert page.startswith("<!doctype html>")
     assert "<h2>Emotions" not in page and "<h2>Silence" not in page and "[0.400, 0.600]" in page
     assert "<td>0.750<td>–</tr>" in page.replace("\n", "")
+
+
+def test_what_a_perceptual_loss_was_made_of_is_said(content):
+    assert "audio_au:random weights of VGG-19 (seed 0, width 0.25)" in render_page(**content).replace("\n", "")
+
+
+def test_units_that_never_occur_have_a_dash_and_no_figure(content):
+    page = render_page(**content).replace("\n", "")
+    assert "<td>au_classifier<td>train<td>0.900 <small>(0.800)</small><td>–<td>0.900 <small>(–)</small></tr>" in page
 
 
 def test_silence_and_emotions_have_sections_of_their_own(content):
@@ -110,3 +124,12 @@ def test_sheets_of_silence_show_the_photo_and_whoever_was_shown_silence(data):
     assert sheet.shape[0] == 2 * 96 and sheet[48, -20, 0] == 255  # the photo once, above two frames
     assert sheet[96 + 80, -20, 0] == 30
     assert silence_sheets(data, data / "report", ["landmark"], {"b"}, step=5, n_photos=3) == []
+
+
+def test_losses_of_two_phases_follow_each_other(tmp_path):
+    (tmp_path / "warm_up").mkdir()
+    (tmp_path / "warm_up" / "losses.csv").write_text("epoch,generator_mouth\n1,0.5\n2,0.4\n")
+    (tmp_path / "emotion.csv").write_text("epoch,generator_mouth,generator_frame\n1,0.3,7\n")
+    table = losses(tmp_path / "emotion.csv", tmp_path)
+    assert list(table["epoch"]) == [1, 2, 3] and list(table["generator_mouth"]) == [0.5, 0.4, 0.3]
+    assert table["generator_frame"].isna().sum() == 2 and len(losses(tmp_path / "emotion.csv", tmp_path / "none")) == 1

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pipeline.systems.system as system
-from pipeline.features.landmarks import MOUTH, mouth_opening
+from pipeline.features.landmarks import EYES, MOUTH, mouth_opening
 from pipeline.models import atvgnet, identity_preserving
 from pipeline.models.blink import BlinkNet
 from pipeline.models.blink import Settings as BlinkSettings
@@ -108,6 +108,19 @@ def test_predicted_landmarks_are_the_persons_own(name, speakers, driving, face):
     larger = driving.__class__(**(vars(driving) | {"photo_landmarks": 2 * face + [3, -5]}))
     np.testing.assert_allclose(speakers[name](larger, 0), 2 * small + [3, -5], atol=1e-2)
     assert small.shape == (N, 68, 2) and np.ptp(mouth_opening(small)) > 0 and np.abs(small - face).max() < 64
+
+
+def test_boosted_speech_moves_the_mouth_so_much_further(face, driving):
+    """And the eyes, which blink, as far as without."""
+    said = []
+    for boost in (1.0, 1.5):
+        torch.manual_seed(0)
+        words = identity_preserving.LandmarkNet(identity_preserving.LandmarkSettings(42, 5, 0.0625, boost)).eval()
+        words.mean_neutral.copy_(torch.tensor(face))
+        blinks = BlinkNet(BlinkSettings(8, 3)).eval()
+        said.append(speak_identity_preserving(words, blinks, driving, 0))
+    np.testing.assert_allclose(said[1][:, MOUTH] - face[MOUTH], 1.5 * (said[0][:, MOUTH] - face[MOUTH]), atol=1e-3)
+    np.testing.assert_array_equal(said[0][:, EYES], said[1][:, EYES])
 
 
 def test_only_sinhas_cascade_depends_on_the_seed_and_only_in_the_eyes(speakers, driving):

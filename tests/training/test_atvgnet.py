@@ -79,6 +79,16 @@ def test_one_component_holds_the_lip_that_moves(faces):
     assert np.abs(rebuilt - landmarks.reshape(len(landmarks), -1)).max() < 0.02
 
 
+def test_components_are_counted_from_the_neutral_face(faces):
+    """Boosted (Eq. 4), the lip moves so much further from where it rests, and a face that rests stays."""
+    np.testing.assert_allclose(faces.components(faces.mean_neutral), 0, atol=1e-6)
+    np.testing.assert_array_equal(faces.mean, faces.mean_neutral.flatten())
+    landmarks = faces.landmarks("clip3")
+    boosted = 1.5 * faces.components(landmarks) @ faces.basis + faces.mean
+    opened = boosted.reshape(-1, 68, 2)[:, 57, 1] - faces.mean_neutral[57, 1]
+    np.testing.assert_allclose(opened, 1.5 * (landmarks[:, 57, 1] - faces.mean_neutral[57, 1]), atol=0.03)
+
+
 def test_speech_batches_hold_each_clip_once_and_depend_on_seed_and_epoch(faces):
     batches = speech(faces)
     drawn = list(batches.epoch(0))
@@ -215,6 +225,7 @@ def test_atnet_learns_the_lip_from_the_sound(data, tmp_path, parameters, faces):
     changes = {"epochs": 25, "learning_rate": 3e-3, "boost": [1.0, 1.0]}
     train_audio_to_landmark(parameters(atvgnet=small(audio_to_landmark=changes)), data, tmp_path / "l.csv")
     (batch,) = speech(faces).validation()
-    mean = torch.from_numpy(faces.mean).view(68, 2).expand_as(batch.landmarks)
+    frames = np.concatenate([faces.landmarks(clip) for clip in faces.store.train])
+    mean = torch.from_numpy(frames.mean(axis=0)).expand_as(batch.landmarks)
     still = AudioToLandmark.validation_error(None, batch, batch._replace(landmarks=mean)).item()
     assert pd.read_csv(tmp_path / "l.csv")["validation_error"].min() < 0.6 * still

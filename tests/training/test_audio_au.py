@@ -91,7 +91,8 @@ def equal(a, b):
 
 def test_both_phases_leave_what_they_say(talking, tmp_path, small):
     train(small(), talking, tmp_path / "audio_au.csv")
-    first, second = (pd.read_csv(tmp_path / f"audio_au{phase}.csv") for phase in ("_warm_up", ""))
+    first = pd.read_csv(talking / "end_to_end/audio_au/warm_up/losses.csv")
+    second = pd.read_csv(tmp_path / "audio_au.csv")
     assert list(first["epoch"]) == [1, 2] and list(second["epoch"]) == [1]
     terms = {f"generator_{name}" for name in ("reconstruction", "identity", "perceptual", "au")}
     assert set(first) == terms | {"epoch", "validation_error", "discriminator_au"}
@@ -122,11 +123,12 @@ def test_the_first_phase_begins_with_the_pre_trained_parts_and_the_second_where_
 
 def test_a_finished_first_phase_is_not_trained_again(talking, tmp_path, small, begun, capsys):
     train(small(), talking, tmp_path / "l.csv")
-    losses = (tmp_path / "l_warm_up.csv").read_text()
-    (tmp_path / "l_warm_up.csv").unlink()
+    table = talking / "end_to_end/audio_au/warm_up/losses.csv"
+    losses = table.read_text()
+    table.unlink()
     train(small(weights={"adversarial": 0.01}), talking, tmp_path / "l.csv")
     assert len(begun) == 3 and "has its 2 epochs behind it" in capsys.readouterr().out
-    assert (tmp_path / "l_warm_up.csv").read_text() == losses
+    assert table.read_text() == losses
     train(small(weights={"identity": 1.0}), talking, tmp_path / "l.csv")
     assert len(begun) == 5
 

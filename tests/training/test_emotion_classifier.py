@@ -7,7 +7,8 @@ from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.errors import UserError
 from pipeline.training.data import ClipStore, images_to_tensor
-from pipeline.training.emotion_classifier import SKIPPED, LabelledClips, changed, load, recognise, train
+from pipeline.training.emotion_classifier import LabelledClips, changed, load, recognise, train
+from pipeline.training.skipped import SKIPPED
 
 SCHEDULE = {"width": 0.5, "dropout": 0, "epochs": 8, "excerpt_frames": 2, "batch": 4, "learning_rate": 3e-3}
 

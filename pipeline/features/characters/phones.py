@@ -19,6 +19,8 @@ from pipeline.features.characters.steps import Scores
 # pocketsphinx writes senone scores as distances from the best, in 2¹⁰ times the logarithm to the base 1.0001.
 NATS = 1024 * np.log(1.0001)
 FRAME_S, WINDOW_S = 0.01, 0.025625
+# Frames whose senones are read at a time: 5 MB.
+ROWS = 500
 # How far the other phones lie below silence where there is no sound: as the median phone below the best one in real speech.
 BELOW_SILENCE = -9.0
 
@@ -65,10 +67,23 @@ def senone_scores(samples: np.ndarray, n_first: int) -> np.ndarray:
         with path.open("rb") as file:
             head, end, _ = file.read(4096).partition(b"endhdr\n")
         n_senones = int(head.split(b"n_sen ")[1].split()[0])
-        # A word that tells the byte order, then for each frame the number of senones that follow: all of them. Ten minutes of
-        # speech fill 600 MB, of which this reads what it needs.
-        records = np.memmap(path, "<i2", "r", offset=len(head) + len(end) + 4).reshape(-1, n_senones + 1)
-        return np.array(records[:, 1 : n_first + 1])
+        # A word that tells the byte order, then for each frame the number of senones that follow: all of them.
+        return first_columns(path, len(head) + len(end) + 4, n_senones + 1, n_first + 1)[:, 1:]
+
+
+def first_columns(path: Path, offset: int, n_columns: int, n_first: int) -> np.ndarray:
+    """The first columns of a table of int16 that fills a file from `offset` on: (rows, n_first).
+
+    Of ten minutes of speech the table fills 600 MB: it is read piece by piece, and of these only what is wanted is kept.
+    """
+    table = np.empty(((path.stat().st_size - offset) // (2 * n_columns), n_first), np.int16)
+    with path.open("rb") as file:
+        file.seek(offset)
+        for start in range(0, len(table), ROWS):
+            n_rows = min(ROWS, len(table) - start)
+            rows = np.fromfile(file, "<i2", n_rows * n_columns).reshape(n_rows, n_columns)
+            table[start : start + n_rows] = rows[:, :n_first]
+    return table
 
 
 @cache

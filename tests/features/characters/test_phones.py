@@ -1,7 +1,16 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from pipeline.features.characters.phones import NATS, phone_names, phone_scores, senone_scores
+from pipeline.features.characters.phones import (
+    NATS,
+    ROWS,
+    first_columns,
+    phone_names,
+    phone_scores,
+    senone_scores,
+)
 from pipeline.features.characters.steps import step_windows
 from pipeline.video import read_audio
 
@@ -23,6 +32,20 @@ def test_all_senones_are_scored_in_every_frame():
     assert scores.shape == (99, 5126)
     assert (scores.min(axis=1) == 0).all()  # distances from the best
     assert pytest.approx(0.1024, abs=1e-4) == NATS
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, ROWS, 4 * ROWS + 7])
+def test_columns_are_read_in_the_memory_of_one_piece(tmp_path, n_rows):
+    """Of a table after a header of 5 bytes."""
+    table = np.random.default_rng(0).integers(-32768, 32768, (n_rows, 1000)).astype("<i2")
+    path = tmp_path / "table"
+    path.write_bytes(b"head\n" + table.tobytes())
+    tracemalloc.start()
+    columns = first_columns(path, 5, 1000, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert columns.dtype == np.int16 and np.array_equal(columns, table[:, :3])
+    assert peak < 2 * ROWS * 2000 + 1_000_000  # two pieces, and what is kept
 
 
 def test_scores_are_log_probabilities_and_the_same_whatever_went_before():
