@@ -158,7 +158,7 @@ def blink_distributions(path: Path, blinks: dict[str, Blinks], fps: float) -> No
         samples = {name: getattr(found, field) for name, found in blinks.items()}
         together = np.concatenate(list(samples.values()))
         width, start = bins[field]
-        edges = start + width * np.arange((together.max() - start) // width + 2)
+        edges = start + width * np.arange((together.max(initial=0) - start) // width + 2)
         for name, values in samples.items():
             shares = np.full(len(values), 1 / max(1, len(values)))
             label_n = f"{name.replace('_', ' ')}, n = {len(values)}"
