@@ -4,8 +4,9 @@ import pytest
 
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
+from pipeline.features.blinks import Blinks
 from pipeline.report.page import LABELS, MOTION_LABELS, SILENCE_LABELS, render_page
-from pipeline.report.pictures import confusion_matrices, contact_sheet, with_header
+from pipeline.report.pictures import blink_distributions, confusion_matrices, contact_sheet, with_header
 from pipeline.report.report import emotion_grid, losses, silence_sheets
 
 FIGURES = {
@@ -133,3 +134,9 @@ def test_losses_of_two_phases_follow_each_other(tmp_path):
     table = losses(tmp_path / "emotion.csv", tmp_path)
     assert list(table["epoch"]) == [1, 2, 3] and list(table["generator_mouth"]) == [0.5, 0.4, 0.3]
     assert table["generator_frame"].isna().sum() == 2 and len(losses(tmp_path / "emotion.csv", tmp_path / "none")) == 1
+
+
+def test_a_corpus_without_any_blink_has_a_picture_of_them(tmp_path):
+    none = Blinks(np.zeros(3), np.ones(3), np.empty(0), np.empty(0))
+    blink_distributions(tmp_path / "blinks.png", {"ground_truth": none, "generated": none}, 25)
+    assert cv2.imread(str(tmp_path / "blinks.png")) is not None
