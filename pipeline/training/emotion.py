@@ -47,8 +47,8 @@ CODE = (
 def train(p: Parameters, data: Path, losses: Path) -> None:
     """Train on the labelled clips of the training split; leaves checkpoints in data/end_to_end/emotion, or why there are none.
 
-    First the mouth's and the perceptual loss alone, then the whole objective (§4.3.3), from the first phase's best generator: at
-    its rate the errors of successive epochs differ by a tenth, and the last is any of them.
+    First the mouth's and the perceptual loss alone, then the whole objective (§4.3.3), from the first phase's best generator:
+    at its rate the errors of successive epochs differ by a tenth, and the last is any of them.
     The checkpoints of the first phase are in the folder `warm_up`, with that phase's losses.csv.
     """
     schedule, out = p.emotion, data / "end_to_end" / SYSTEM
