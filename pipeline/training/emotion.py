@@ -32,6 +32,7 @@ from pipeline.training.skipped import SKIPPED, reason_skipped, skip
 
 SYSTEM = "emotion"
 WAVEFORM_RATE = 8000  # Hz, of the stored waveform
+QUIET = 0.02  # the least peak that speech is taken to have: 34 dB below full scale
 # The terms of the first phase (§4.3.3); the others need judges.
 WARM_UP_TERMS = ("mouth", "perceptual")
 
@@ -166,7 +167,8 @@ class EmotionExcerpts(Excerpts):
 
 
 def prepared(samples: np.ndarray, fps: float) -> np.ndarray:
-    """The speech as the encoder takes it: stored int16 at 8 kHz → float32 in −1 … 1, without its mean, its peak 1 (published).
+    """The speech as the encoder takes it: stored int16 at 8 kHz → float32 in −1 … 1, without its mean, its peak 1 (published);
+    what is quieter than any speech is not made as loud.
 
     The encoder steps by FRAME_SAMPLES a frame. On another clock than 25 frames a second the speech is stretched to that.
     """
@@ -175,7 +177,7 @@ def prepared(samples: np.ndarray, fps: float) -> np.ndarray:
     if step != 1:
         waveform = np.interp(np.arange(0, len(waveform), step), np.arange(len(waveform)), waveform).astype(np.float32)
     waveform = waveform - waveform.mean()
-    return waveform / max(np.abs(waveform).max(), 1e-6)
+    return waveform / max(np.abs(waveform).max(), QUIET)
 
 
 def heard(waveform: np.ndarray, start: int, stop: int) -> torch.Tensor:

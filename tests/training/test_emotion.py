@@ -151,6 +151,12 @@ def test_a_second_of_speech_has_320_samples_a_frame_on_any_clock(fps):
     assert not prepared(np.zeros(800, np.int16), fps).any()
 
 
+def test_the_noise_of_a_silent_recording_is_not_made_as_loud_as_speech():
+    noise = (np.random.default_rng(0).standard_normal(8000) * 30).astype(np.int16)  # 60 dB below full scale
+    assert np.abs(prepared(noise, 25)).max() < 0.25
+    assert np.abs(prepared(100 * noise, 25)).max() == pytest.approx(1)
+
+
 def test_it_trains_in_two_phases_and_leaves_what_it_says(data, tmp_path, small):
     run(data, small(), tmp_path)
     warm_up, whole = map(pd.read_csv, (data / "end_to_end/emotion/warm_up/losses.csv", tmp_path / "emotion.csv"))
