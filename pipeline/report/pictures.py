@@ -110,7 +110,9 @@ def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict]) ->
 
 def loss_curves(path: Path, losses: dict[str, pd.DataFrame]) -> None:
     """One panel per column of the systems' loss tables, a line per system."""
-    columns = list(dict.fromkeys(column for table in losses.values() for column in table.columns if column != "epoch"))
+    # First what all of them have: its panel bears the legend.
+    columns = dict.fromkeys(["validation_error", *(column for table in losses.values() for column in table.columns)])
+    columns = [column for column in columns if column != "epoch"]
     n_rows = -(-len(columns) // 3)
     figure, axes = plt.subplots(n_rows, 3, figsize=(13, 2.8 * n_rows), layout="constrained", squeeze=False)
     for axis, column in zip(axes.flat, columns, strict=False):
