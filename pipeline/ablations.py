@@ -1,11 +1,13 @@
 """A paper's ablations, one experiment after the other: `make ablations NAME=chen_s`.
 
-Each runs what depends on its parameters, from the workspace as it is, in a folder of its own. `dvc exp show` sets their metrics
-side by side, and `dvc exp apply` brings one into the workspace.
+Each trains anew what depends on its parameters, as `dvc exp run` does. The workspace is then as it was before; `dvc exp show`
+sets the experiments' metrics side by side, and `dvc exp apply` brings one back.
 """
 
 import argparse
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -16,10 +18,10 @@ FOLDER = Path("profiles/ablations")
 
 
 def commands(ablations: Path) -> list[list[str]]:
-    """What queues each experiment of the file: {name: {parameter: value}}."""
+    """What runs each experiment of the file: {name: {parameter: value}}."""
     experiments = yaml.safe_load(ablations.read_text())
     return [
-        ["dvc", "exp", "run", "--queue", "--force", "--name", name]
+        ["dvc", "exp", "run", "--force", "--name", name]
         + [argument for key, value in parameters.items() for argument in ("--set-param", f"{key}={yaml_value(value)}")]
         for name, parameters in experiments.items()
     ]
@@ -30,15 +32,38 @@ def yaml_value(value: bool | float) -> str:
     return yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
 
 
+@contextmanager
+def restored(*files: Path) -> Iterator[None]:
+    """Files as they are now, whatever is written to them meanwhile; and the outputs that dvc.lock names, from DVC's cache."""
+    before = {path: path.read_bytes() for path in files}
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            path.write_bytes(content)
+        run(["dvc", "checkout", "--quiet", "--force"])
+
+
+def run(command: list[str]) -> None:
+    """Raises UserError where it fails; its own message stands above."""
+    if subprocess.run(command, check=False).returncode:
+        raise UserError(f"`{' '.join(command)}` failed; its own message is above")
+
+
 @one_line_errors
 def main() -> None:
     known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     parser = argparse.ArgumentParser("python -m pipeline.ablations", description=__doc__)
     parser.add_argument("name", choices=known, help=f"a file in {FOLDER}/, without its suffix")
-    queued = commands(FOLDER / f"{parser.parse_args().name}.yaml")
-    for command in [*queued, ["dvc", "exp", "run", "--run-all", "--jobs", "1"]]:
-        if subprocess.run(command, check=False).returncode:
-            raise UserError(f"`{' '.join(command)}` failed; its own message is above")
+    experiments = commands(FOLDER / f"{parser.parse_args().name}.yaml")
+    if not Path("dvc.lock").exists():
+        raise UserError(
+            "dvc.lock does not exist; reproduce the systems with `make repro`, to have what ablations differ from"
+        )
+    for command in experiments:
+        metrics = [path for path in Path("metrics").rglob("*") if path.is_file()]
+        with restored(Path("params.yaml"), Path("dvc.lock"), *metrics):
+            run(command)
 
 
 if __name__ == "__main__":
