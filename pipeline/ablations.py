@@ -21,7 +21,7 @@ def commands(ablations: Path) -> list[list[str]]:
     """What runs each experiment of the file: {name: {parameter: value}}."""
     experiments = yaml.safe_load(ablations.read_text())
     return [
-        ["dvc", "exp", "run", "--force", "--name", name]
+        ["dvc", "exp", "run", "--name", name]
         + [argument for key, value in parameters.items() for argument in ("--set-param", f"{key}={yaml_value(value)}")]
         for name, parameters in experiments.items()
     ]

@@ -44,6 +44,6 @@ def test_chen_s_rows_add_a_term_each():
 def test_commands_name_the_experiment_and_its_parameters(tmp_path):
     (tmp_path / "x.yaml").write_text("one:\n  a.b: 0\n  a.c: false\ntwo:\n  a.b: 0.5\n")
     one, two = commands(tmp_path / "x.yaml")
-    assert one[:4] == two[:4] == ["dvc", "exp", "run", "--force"]
+    assert one[:5] == ["dvc", "exp", "run", "--name", "one"]
     assert one[-6:] == ["--name", "one", "--set-param", "a.b=0", "--set-param", "a.c=false"]
     assert two[-3:] == ["two", "--set-param", "a.b=0.5"]
