@@ -1,7 +1,7 @@
 """Measure every system and reference on the test splits: `metrics/evaluation.json` and per-clip tables."""
 
 import json
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +26,11 @@ from pipeline.evaluation.evaluate import (
     signature,
     summarise,
 )
-from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.evaluation.motion import summarise_motion
 from pipeline.evaluation.silence import compare_silence, summarise_silence
 from pipeline.training import audio_au, emotion, emotion_classifier
 
-CROPS, SYNTHESIS = Path("data/alignment/crops"), Path("data/synthesis")
+SYNTHESIS, DETECTION = Path("data/synthesis"), Path("data/detection")
 REFERENCES = ("static", "ground_truth", "ground_truth_reencoded", "ground_truth_delayed")
 # In the order of tables and charts; those that were not synthesised are left out.
 SYSTEMS = (
@@ -41,15 +40,16 @@ SYSTEMS = (
     *("audio_au", "emotion"),
 )
 
+shards = cache(Shards)
 
-def evaluate(
-    clip: str, systems: list[str], template: np.ndarray, fps: float, detection_size: int
-) -> tuple[dict[str, Measured], list[dict]]:
+
+def evaluate(clip: str, systems: list[str], template: np.ndarray, fps: float) -> tuple[dict[str, Measured], list[dict]]:
     """What is measured of a clip by system; and of its photo in silence, a row by system, if it is one of those."""
-    generated = {system: Shards(SYNTHESIS / system / "frames")[clip] for system in systems}
-    measured, landmarks = evaluate_systems(Shards(CROPS)[clip], generated, template, fps, detection_size)
-    shards = {s: Shards(SYNTHESIS / s / "silence") for s in systems if (SYNTHESIS / s / "silence").exists()}
-    silent = {s: detect_landmarks(frames[clip], detection_size) for s, frames in shards.items() if clip in frames}
+    generated = {system: shards(SYNTHESIS / system / "frames")[clip] for system in systems}
+    landmarks = {system: shards(DETECTION / system / "frames")[clip] for system in systems}
+    measured = evaluate_systems(generated, landmarks, template, fps)
+    silences = {s: shards(DETECTION / s / "silence") for s in systems if (DETECTION / s / "silence").exists()}
+    silent = {s: found[clip] for s, found in silences.items() if clip in found}
     photo = landmarks["ground_truth"][0]
     judged = ["ground_truth", *silent] if silent else []
     rows = [{"system": s} | compare_silence(photo, silent.get(s), landmarks[s]) for s in judged]
@@ -61,15 +61,14 @@ def main() -> None:
     p = parameters.load()
     clips = pd.read_parquet("data/clips/clips.parquet").set_index("clip")
     systems = [system for system in SYSTEMS if (SYNTHESIS / system / "frames").exists()]
-    tested = sorted(Shards(SYNTHESIS / "static" / "frames"))
+    static = shards(SYNTHESIS / "static" / "frames")
+    tested = sorted(static)
     if p.evaluation.split not in set(clips.loc[tested, "split"]):
         raise UserError(
             f"params.yaml: evaluation.split: no clip is left in {p.evaluation.split}; choose the other test split"
         )
-    template = np.load("data/alignment/template.npy")
-    work = partial(
-        evaluate, systems=systems, template=template, fps=p.corpus.fps, detection_size=p.evaluation.detection_size
-    )
+    template, image_size = np.load("data/alignment/template.npy"), static[tested[0]].shape[1]
+    work = partial(evaluate, systems=systems, template=template, fps=p.corpus.fps)
     results = dict(each(work, tested, "evaluation", p.compute.workers))
     rows, openings, silences = [], [], []
     for clip in tested:
@@ -101,7 +100,7 @@ def main() -> None:
             "action_units": {system: action_unit_details(measured) for system, measured in by_system.items()},
             "by_emotion": {emotion: summarise(rows) for emotion, rows in of_split.groupby("emotion")},
             "by_subject": {subject: summarise(rows) for subject, rows in of_split.groupby("subject")},
-            "signature": signature(Shards(CROPS)[tested[0]].shape[1], p.evaluation.detection_size),
+            "signature": signature(image_size, p.evaluation.detection_size),
         }
         write_json(out / f"{split}.json", details)
         if split == p.evaluation.split:

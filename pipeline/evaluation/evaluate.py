@@ -42,22 +42,17 @@ class Measured(NamedTuple):
 
 
 def evaluate_systems(
-    truth: np.ndarray, generated: dict[str, np.ndarray], template: np.ndarray, fps: float, detection_size: int = 256
-) -> tuple[dict[str, Measured], dict[str, np.ndarray]]:
-    """One clip as every system generates it: what was measured, and the landmarks (T, 68, 2) in crop pixels, by system.
+    generated: dict[str, np.ndarray], found: dict[str, np.ndarray], template: np.ndarray, fps: float
+) -> dict[str, Measured]:
+    """One clip as every system generates it, by system, against `ground_truth`, which is one of them.
 
-    truth, generated[system]: uint8 (T, S, S, 3); template: (68, 2) in crop pixels.
+    generated: uint8 (T, S, S, 3); found: landmarks as by `detect_landmarks`, (T, 68, 2) in crop pixels; template: (68, 2), too.
     """
-    real = detect_landmarks(truth, detection_size)
-    found = {
-        system: real if np.array_equal(frames, truth) else detect_landmarks(frames, detection_size)
+    truth, real = generated["ground_truth"], found["ground_truth"]
+    return {
+        system: measure(evaluate_clip(truth, frames, template, real, found[system]), real, found[system], fps)
         for system, frames in generated.items()
     }
-    metrics = {
-        system: evaluate_clip(truth, frames, template, real, found[system], detection_size)
-        for system, frames in generated.items()
-    }
-    return {system: measure(metrics[system], real, landmarks, fps) for system, landmarks in found.items()}, found
 
 
 def measure(metrics: dict[str, float], real: np.ndarray, found: np.ndarray, fps: float) -> Measured:
