@@ -90,10 +90,12 @@ def _phase(
     """
     schedule = p.emotion
     settings = Settings(p.alignment.image_size, schedule.width)
+    fabric, memory_format = fabric_for(p.training.device, p.training.precision)
     perceptual, origin = None, None
     if weights["perceptual"]:
         features, origin = load_vgg19(p.perceptual.vgg19, p.perceptual.width)
-        perceptual = Perceptual(features)
+        # As the networks, in the training's arithmetic: in float32 they would take half as long again.
+        perceptual = Perceptual(fabric.setup_module(features))
     description = {
         "system": SYSTEM,
         "settings": asdict(settings),
@@ -120,7 +122,6 @@ def _phase(
         for name, parameters in networks.items()
         if parameters
     }
-    fabric, memory_format = fabric_for(p.training.device, p.training.precision)
     fit(fabric, memory_format, system, optimizers, excerpts, epochs, out, losses, description, key)
     return key
 
