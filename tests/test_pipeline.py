@@ -62,7 +62,7 @@ def checkout(tmp_path_factory):
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "as it is")
     output = run(folder, "dvc", "repro")
-    assert len(stages_run(output)) == 39
+    assert len(stages_run(output)) == 53
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "reproduced")
     return folder
@@ -94,6 +94,7 @@ def test_a_changed_loss_weight_reruns_its_training_and_what_follows(checkout):
     assert stages_run(run(checkout, "dvc", "repro")) == {
         "end_to_end@speech",
         "synthesis@speech",
+        "detection@speech",
         "evaluation",
         "report",
     }
