@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from pipeline.errors import UserError
 from pipeline.features.windows import mfcc_windows
@@ -30,6 +32,11 @@ from pipeline.training.machine import fabric_for
 
 # The paper's modules that a training's result depends on.
 CODE = ("features/windows.py", "models/action_units.py", "training/action_units.py")
+
+# How far the classifier's training images are moved. F1 of AU10, 25 and 26 in people held out of the training: 0.69 without,
+# 0.79 with; twice as far gains nothing.
+SHIFT = 0.05  # of the image's side
+SCALE = 0.1
 
 
 def train_audio_to_au(p: Parameters, data: Path, losses: Path) -> None:
@@ -119,15 +126,30 @@ class SpeechExcerpts(LabelledExcerpts):
 
 
 class FaceExcerpts(LabelledExcerpts):
-    """Lower faces and their action units: in training, frames from anywhere in the clip, of which half of the time all are
+    """Lower faces and their action units: in training, frames from anywhere in the clip, all moved alike and half of the time
     mirrored; neighbouring frames are too much alike to be a batch."""
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Faces:
         frames = rng.integers(self.store.n_frames(clip), size=self.length) if augment else span
-        images = lower_face(images_to_tensor(self.store.crops[clip][frames]))
-        if augment and rng.integers(2):
-            images = images.flip(-1)
-        return Faces(images, torch.from_numpy(self.labels[clip][frames]))
+        images = images_to_tensor(self.store.crops[clip][frames])
+        if augment:
+            images = moved(images, rng)
+            if rng.integers(2):
+                images = images.flip(-1)
+        return Faces(lower_face(images), torch.from_numpy(self.labels[clip][frames]))
+
+
+def moved(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Images (T, 3, S, S), all shifted by up to SHIFT of their side and scaled by up to SCALE; edges go on beyond them.
+
+    Where in the crop a person's lips and chin rest differs more from others than it moves in speech, and what the units are
+    is relative to it: a classifier that goes by the place says of strangers that they are always, or never, open-mouthed.
+    """
+    across, down = 2 * rng.uniform(-SHIFT, SHIFT, size=2)  # a side is 2 long
+    scale = 1 + rng.uniform(-SCALE, SCALE)
+    place = torch.tensor([[scale, 0, across], [0, scale, down]], dtype=images.dtype).expand(len(images), 2, 3)
+    grid = F.affine_grid(place, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def load_audio_to_au(folder: Path) -> tuple[AudioToAU, dict]:

@@ -18,6 +18,7 @@ from pipeline.training.action_units import (
     au_labels,
     load_au_classifier,
     load_audio_to_au,
+    moved,
     train_au_classifier,
     train_audio_to_au,
 )
@@ -98,6 +99,30 @@ def test_faces_are_lower_halves_beside_their_own_labels(labelled):
     known = ~batch.labels.isnan().any(dim=-1)
     white = batch.images.mean(dim=(2, 3, 4)) > 0
     assert torch.equal(white[known], batch.labels[..., 3][known] == 1)
+
+
+def test_faces_are_moved_all_alike_and_within_bounds():
+    ramp = torch.arange(64.0).expand(64, 64)
+    images = torch.stack([ramp, ramp.T, ramp]).expand(2, 3, 64, 64)
+    shifts = []
+    for seed in range(30):
+        faces = moved(images, np.random.default_rng(seed))
+        assert faces.shape == images.shape and torch.equal(faces[0], faces[1])
+        across, down = faces[0, 0, 0, 10:54], faces[0, 1, 10:54, 0]
+        # Where each pixel was taken from is what a ramp shows.
+        scale = across.diff().mean()
+        torch.testing.assert_close(across.diff(), scale.expand(43), atol=1e-4, rtol=0)
+        torch.testing.assert_close(down.diff(), scale.expand(43), atol=1e-4, rtol=0)
+        assert 0.9 < scale < 1.1
+        shifts += [across.mean() - 31.5, down.mean() - 31.5]
+    assert 2.5 < max(shifts) < 3.21 and -3.21 < min(shifts) < -2.5  # 5 % of 64 pixels
+
+
+def test_faces_are_validated_on_as_they_are(labelled):
+    clips = store(labelled)
+    (validation,) = FaceExcerpts(clips, 6, 0, 3).validation()
+    shown = torch.tensor(clips.crops[clips.validation[0]][:, 32:]).permute(0, 3, 1, 2) / 127.5 - 1
+    torch.testing.assert_close(validation.images[0], shown)
 
 
 def test_what_an_epoch_draws_depends_on_its_number_only(labelled):
