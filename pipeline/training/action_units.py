@@ -142,8 +142,8 @@ class FaceExcerpts(LabelledExcerpts):
 def moved(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Images (T, 3, S, S), all shifted by up to SHIFT of their side and scaled by up to SCALE; edges go on beyond them.
 
-    Where in the crop a person's lips and chin rest differs more from others than it moves in speech, and what the units are
-    is relative to it: a classifier that goes by the place says of strangers that they are always, or never, open-mouthed.
+    Action units are relative to the clip's own rest, and where chins rest differs between people by some three times what
+    counts as a drop: a classifier that goes by the place calls the mouths of strangers always, or never, open.
     """
     across, down = 2 * rng.uniform(-SHIFT, SHIFT, size=2)  # a side is 2 long
     scale = 1 + rng.uniform(-SCALE, SCALE)
