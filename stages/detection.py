@@ -23,10 +23,12 @@ def main() -> None:
     parser.add_argument("system", help="of data/synthesis")
     system = parser.parse_args().system
     p = parameters.load()
-    out = Path("data/detection") / system
+    generated, out = Path("data/synthesis") / system, Path("data/detection") / system
+    if not generated.exists():
+        raise UserError(f"{generated} does not exist; `dvc repro` makes it, if there is such a system")
     out.mkdir(parents=True, exist_ok=True)
     # Silence is of some systems only; of one that was skipped there is nothing.
-    for folder in (Path("data/synthesis") / system / part for part in ("frames", "silence")):
+    for folder in (generated / "frames", generated / "silence"):
         if folder.exists():
             work = partial(detect, folder=folder, detection_size=p.evaluation.detection_size)
             found = dict(each(work, Shards(folder), f"landmarks of {system}", p.compute.workers))

@@ -87,6 +87,11 @@ def test_a_wrong_parameter(project, old, new, words):
     assert_one_line(run(project, "stages.landmarks"), "params.yaml", *words)
 
 
+def test_detection_in_a_system_that_does_not_exist(project):
+    assert_one_line(run(project, "stages.detection", "speach"), "data/synthesis/speach", "does not exist")
+    assert not (project / "data/detection").exists()
+
+
 def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip):
     corpus = project / "corpus"
     usable = ["good0.mp4", "good1.mp4", "good2.mp4", 'it\'s "odd" .mp4', "line\nbreak.mp4", "-rf %d.mp4", "a:b.mkv"]
