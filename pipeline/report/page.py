@@ -75,10 +75,12 @@ mouth's points are from moving as they should, per frame. Blinks by one definiti
 {% for system, row in motion.items() %}<tr><td>{{ system }}
 {% for metric in motion_labels %}<td>{{ number(row[metric], 4) }}{% endfor %}</tr>{% endfor %}</table>
 <h2>Action units</h2>
-<p>F1 of each, by the built-in estimator on both sides; a dash where the real clips never show it.</p>
+<p>F1 of each and, in brackets, accuracy, by the built-in estimator on both sides; a dash where the real clips never show
+it.</p>
 <table><tr><th>system{% for au in (action_units.values()|first).f1 %}<th>{{ au }}{% endfor %}</tr>
 {% for system, row in action_units.items() %}<tr><td>{{ system }}
-{% for value in row.f1.values() %}<td>{{ number(value) }}{% endfor %}</tr>{% endfor %}</table>
+{% for au, value in row.f1.items() %}<td>{{ number(value) }}
+{%- if value is not none %} <small>({{ number(row.accuracy[au]) }})</small>{% endif %}{% endfor %}</tr>{% endfor %}</table>
 <p>How well the two networks that Chen S. trains beforehand recognise them in real clips (Table 4): F1 and, in brackets,
 accuracy. A dash where one never occurs.</p>
 <table><tr><th>network<th>clips{% for au in recognised_units %}<th>{{ au }}{% endfor %}<th>mean</tr>

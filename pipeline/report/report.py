@@ -72,7 +72,9 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     emotions, emotion_pictures = json.loads((evaluation / "emotion.json").read_text()).get(split), {}
     if emotions:
         conditioned = [s for s in systems if (data / "synthesis" / s / "emotions").exists()]
-        matrices = {s: np.array(emotions["details"][s]["confusion"]) for s in ("ground_truth", *conditioned)}
+        # Real clips are judged where they are labelled.
+        judged = [s for s in ("ground_truth", *conditioned) if s in emotions["details"]]
+        matrices = {s: np.array(emotions["details"][s]["confusion"]) for s in judged}
         confusion_matrices(out / "emotions.png", matrices, EMOTIONS)
         emotion_pictures["What was recognised"] = out / "emotions.png"
         for system in conditioned:
@@ -116,7 +118,8 @@ def losses(path: Path, trained: Path) -> pd.DataFrame:
     trained: the folder of its checkpoints.
     """
     table, first = pd.read_csv(path), trained / "warm_up" / "losses.csv"
-    if not first.exists():
+    # Of a training that was skipped there may be the first phase of an earlier one.
+    if table.empty or not first.exists():
         return table
     before = pd.read_csv(first)
     return pd.concat([before, table.assign(epoch=table["epoch"] + len(before))])

@@ -35,7 +35,7 @@ def content():
         "recognition": {
             "au_classifier": {"train": {"AU10": {"f1": 0.9, "accuracy": 0.8}, "mean_f1": 0.9, "mean_accuracy": None}}
         },
-        "action_units": {"speech": {"f1": {"AU10": 0.75, "AU14": None}}},
+        "action_units": {"speech": {"f1": {"AU10": 0.75, "AU14": None}, "accuracy": {"AU10": 0.5, "AU14": None}}},
         "silence": {},
         "silence_sheets": {},
         "emotions": None,
@@ -52,7 +52,7 @@ def test_sections_without_content_are_absent(content):
     page = render_page(**content)
     assert page.startswith("<!doctype html>")
     assert "<h2>Emotions" not in page and "<h2>Silence" not in page and "[0.400, 0.600]" in page
-    assert "<td>0.750<td>–</tr>" in page.replace("\n", "")
+    assert "<td>0.750 <small>(0.500)</small><td>–</tr>" in page.replace("\n", "")
 
 
 def test_what_a_perceptual_loss_was_made_of_is_said(content):
@@ -134,6 +134,13 @@ def test_losses_of_two_phases_follow_each_other(tmp_path):
     table = losses(tmp_path / "emotion.csv", tmp_path)
     assert list(table["epoch"]) == [1, 2, 3] and list(table["generator_mouth"]) == [0.5, 0.4, 0.3]
     assert table["generator_frame"].isna().sum() == 2 and len(losses(tmp_path / "emotion.csv", tmp_path / "none")) == 1
+
+
+def test_a_training_that_was_skipped_has_no_losses_of_an_earlier_ones_first_phase(tmp_path):
+    (tmp_path / "warm_up").mkdir()
+    (tmp_path / "warm_up" / "losses.csv").write_text("epoch,generator_mouth\n1,0.5\n")
+    (tmp_path / "emotion.csv").write_text("epoch,validation_error\n")
+    assert losses(tmp_path / "emotion.csv", tmp_path).empty
 
 
 def test_a_corpus_without_any_blink_has_a_picture_of_them(tmp_path):
