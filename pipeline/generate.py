@@ -133,17 +133,19 @@ def main() -> None:
     parser.add_argument("--image", required=True, type=Path, help="a photo with one frontal face")
     parser.add_argument("--audio", type=Path, help="speech in any format that FFmpeg reads")
     parser.add_argument("--driving-video", type=Path, help="landmark systems: whose facial motion to follow")
-    parser.add_argument(
-        "--emotion", choices=EMOTIONS, default="NEU", help="system emotion: which to show (default: NEU)"
-    )
+    parser.add_argument("--emotion", choices=EMOTIONS, help="system emotion: which to show (default: NEU)")
     parser.add_argument(
         "--output", type=Path, default=Path("talk.mp4"), help="the video to write (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the noise vector (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of noise and blinks, 0 or more (default: %(default)s)")
     parser.add_argument("--no-mark", action="store_true", help='leave out the visible "synthetic" in the corner')
     args = parser.parse_args()
     if args.output.suffix.lower() not in (".mp4", ".mkv"):
         sys.exit(f"error: --output: {args.output} must end in .mp4 or .mkv")
+    if args.seed < 0:
+        sys.exit(f"error: --seed: {args.seed} must be 0 or more")
+    if args.emotion and args.system != "emotion":
+        sys.exit(f"error: --emotion: {args.system} shows none; the system `emotion` does")
     if args.system in LANDMARK_DRIVEN and not args.driving_video:
         sys.exit(f"error: {args.system} is driven by landmarks: give a --driving-video")
     if not (args.audio or args.driving_video):
@@ -156,7 +158,7 @@ def main() -> None:
         args.output,
         args.seed,
         not args.no_mark,
-        args.emotion,
+        args.emotion or "NEU",
     )
 
 

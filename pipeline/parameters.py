@@ -386,8 +386,12 @@ def _explain(path: Path, key: str, problem: dict) -> str:
 
 @one_line_errors
 def main() -> None:
-    """Check the parameters, and that the corpus they name is there (the demo corpus is rendered by its own stage)."""
+    """Check the parameters, and that the files they name are there (the demo corpus is rendered by its own stage)."""
     p = load()
+    models = {"perceptual.vgg19": p.perceptual.vgg19, "alignment.face_parsing": p.alignment.face_parsing}
+    for key, path in models.items():
+        if path is not None and not Path(path).is_file():
+            raise UserError(f"params.yaml: {key}: the file {path} does not exist")
     if p.corpus.root == "data/demo_corpus":
         return
     if not Path(p.corpus.root).is_dir():

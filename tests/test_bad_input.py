@@ -87,6 +87,13 @@ def test_a_wrong_parameter(project, old, new, words):
     assert_one_line(run(project, "stages.landmarks"), "params.yaml", *words)
 
 
+@pytest.mark.parametrize("key", ["vgg19", "face_parsing"])
+def test_a_file_that_parameters_name_and_that_is_not_there(project, key):
+    replace(project, f"{key}: null", f"{key}: weights.pth")
+    (project / "corpus").mkdir()
+    assert_one_line(run(project, "pipeline.parameters"), f".{key}", "weights.pth", "does not exist")
+
+
 def test_detection_in_a_system_that_does_not_exist(project):
     assert_one_line(run(project, "stages.detection", "speach"), "data/synthesis/speach", "does not exist")
     assert not (project / "data/detection").exists()
@@ -165,6 +172,8 @@ def test_too_many_bad_clips_stop_the_stage(project, make_clip):
         (["--system", "speech", "--image", "x.jpg"], ["driven by speech", "--audio"]),
         (["--system", "landmark", "--image", "x.jpg", "--audio", "a.wav"], ["driven by landmarks", "--driving-video"]),
         (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav", "--output", "a.gif"], ["--output", ".mp4"]),
+        (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav", "--seed", "-1"], ["--seed", "0 or more"]),
+        (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav", "--emotion", "HAP"], ["--emotion", "speech"]),
         (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav"], ["best.pt does not exist", "dvc repro"]),
     ],
 )
