@@ -1,7 +1,7 @@
 """A paper's ablations, one experiment after the other: `make ablations NAME=chen_s`.
 
-Each trains anew what depends on its parameters, as `dvc exp run` does. The workspace is then as it was before; `dvc exp show`
-sets the experiments' metrics side by side, and `dvc exp apply` brings one back.
+Each trains anew what depends on its parameters, as `dvc exp run` does; those that this commit has already are left out. The
+workspace is then as it was before. `dvc exp show` sets the experiments' metrics side by side; `dvc exp apply` brings one back.
 """
 
 import argparse
@@ -17,14 +17,20 @@ from pipeline.errors import UserError, one_line_errors
 FOLDER = Path("profiles/ablations")
 
 
-def commands(ablations: Path) -> list[list[str]]:
-    """What runs each experiment of the file: {name: {parameter: value}}."""
+def commands(ablations: Path) -> dict[str, list[str]]:
+    """What runs each experiment of the file, {name: {parameter: value}}: by name."""
     experiments = yaml.safe_load(ablations.read_text())
-    return [
-        ["dvc", "exp", "run", "--name", name]
+    return {
+        name: ["dvc", "exp", "run", "--name", name]
         + [argument for key, value in parameters.items() for argument in ("--set-param", f"{key}={yaml_value(value)}")]
         for name, parameters in experiments.items()
-    ]
+    }
+
+
+def run_before() -> set[str]:
+    """The names of this commit's experiments."""
+    listed = subprocess.run(["dvc", "exp", "list", "--name-only"], capture_output=True, text=True, check=False)
+    return set(listed.stdout.split())
 
 
 def yaml_value(value: bool | float) -> str:
@@ -60,7 +66,10 @@ def main() -> None:
         raise UserError(
             "dvc.lock does not exist; reproduce the systems with `make repro`, to have what ablations differ from"
         )
-    for command in experiments:
+    done = run_before()
+    for name in sorted(done & experiments.keys()):
+        print(f"{name}: has been run; `dvc exp remove {name}` has it run again")
+    for command in (command for name, command in experiments.items() if name not in done):
         metrics = [path for path in Path("metrics").rglob("*") if path.is_file()]
         with restored(Path("params.yaml"), Path("dvc.lock"), *metrics):
             run(command)
