@@ -74,7 +74,8 @@ def train(p: Parameters, data: Path, losses: Path) -> None:
         fit(fabric, memory_format, system, optimizers(system, p), excerpts, epochs, out, losses, about, key)
 
     system = untrained(p, data, first_weights, perceptual)
-    recipe = {"schedule": schedule.model_dump(exclude=ELSEWHERE), "seed": p.seed, "parts": _digests(p, data)}
+    recipe = {"schedule": schedule.model_dump(exclude=ELSEWHERE), "training": p.training.model_dump(), "seed": p.seed}
+    recipe |= {"parts": _digests(p, data)}
     first, epochs = out / "warm_up" / "last.pt", schedule.epochs.without_discriminator
     first_losses = first.with_name("losses.csv")
     key = training_key(description(system) | recipe, store, CODE)
@@ -143,7 +144,7 @@ def _digests(p: Parameters, data: Path) -> dict[str, str]:
 
 class TalkingExcerpts(Excerpts):
     """Photo, speech, frames, and their action units where the store has them. Half are mirrored in training (the paper is
-    silent), as for all systems here."""
+    silent), as in Kesim & Erzin."""
 
     def __init__(self, store: ClipStore, length: int, seed: int, batch: int, fps: float):
         super().__init__(store, length, seed, batch)

@@ -104,7 +104,7 @@ def _phase(
         "preprocessing": about_crops(p, store.data),
     }
     recipe = schedule.model_dump(include={"betas", "excerpt_frames", "batch", "augmentation"})
-    recipe |= {"rates": rates, "seed": seed, "begun": begun and begun[1]}
+    recipe |= {"training": p.training.model_dump(), "rates": rates, "seed": seed, "begun": begun and begun[1]}
     key = training_key(description | recipe, store, CODE)
     if finished(out / "last.pt", key, epochs, losses):
         return key

@@ -131,6 +131,10 @@ def test_a_finished_first_phase_is_not_trained_again(talking, tmp_path, small, b
     assert table.read_text() == losses
     train(small(weights={"identity": 1.0}), talking, tmp_path / "l.csv")
     assert len(begun) == 5
+    p = small(weights={"identity": 1.0})
+    exact = p.model_copy(update={"training": p.training.model_copy(update={"precision": "32-true"})})
+    train(exact, talking, tmp_path / "l.csv")
+    assert len(begun) == 7
 
 
 def test_the_second_phase_depends_on_the_first(talking, tmp_path, small):

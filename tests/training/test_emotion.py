@@ -199,6 +199,14 @@ def test_a_finished_first_phase_is_not_trained_again_and_a_changed_one_begins_bo
     assert saved(data)["state"]["epoch"] == 3 and "resuming after epoch 2" not in printed
 
 
+def test_another_precision_trains_anew(data, tmp_path, small):
+    p = small()
+    run(data, p, tmp_path)
+    key = saved(data)["key"]
+    run(data, p.model_copy(update={"training": p.training.model_copy(update={"precision": "32-true"})}), tmp_path)
+    assert saved(data)["key"] != key
+
+
 def test_a_killed_second_phase_ends_the_same(data, tmp_path, tmp_path_factory, small, monkeypatch):
     other = shutil.copytree(data, tmp_path_factory.mktemp("copy") / "data")
     run(data, small(), tmp_path)
