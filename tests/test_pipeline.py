@@ -27,7 +27,7 @@ SYSTEMS = (
     *("atvgnet", "identity_preserving", "atvgnet_true_landmarks", "identity_preserving_true_landmarks"),
     *("audio_au", "emotion"),
 )
-NEW_METRICS = ("action_units", "perceptual", "silence")
+NEW_METRICS = ("action_units", "emotion", "perceptual", "silence")
 
 
 def run(checkout, *command):
@@ -302,3 +302,24 @@ def test_the_two_systems_that_hear_and_feel_have_metrics_of_their_own(checkout):
     assert set(metrics["action_units"]) == {"audio_to_au", "au_classifier"}
     assert {"ground_truth", "speech", "audio_au", "emotion"} <= set(metrics["silence"])
     assert not set(metrics["silence"]) & {"static", *LANDMARK_DRIVEN}
+    assert set(metrics["emotion"]) == {"ground_truth", "emotion"}
+
+
+def test_without_labels_of_emotions_all_else_goes_on(checkout, tmp_path):
+    """The corpus loses its labels: the two trainings that need them say so, and every stage after them does without."""
+    project = tmp_path / "project"
+    shutil.copytree(checkout, project, ignore=shutil.ignore_patterns(".dvc", ".git", "demo_corpus"))
+    clips = pd.read_parquet(project / "data/clips/clips.parquet")
+    clips.assign(emotion=None).to_parquet(project / "data/clips/clips.parquet")
+    shutil.rmtree(project / "data/synthesis/emotion")
+    shutil.rmtree(project / "data/detection/emotion")
+    for stage in ("emotion_classifier", "emotion"):
+        assert "labelled" in run(project, "python", "-m", f"stages.{stage}")
+    assert "skipped" in run(project, "python", "-m", "stages.synthesis", "emotion")
+    for command in (["stages.detection", "emotion"], ["stages.evaluation"], ["stages.report"]):
+        run(project, "python", "-m", *command)
+    before, after = (json.loads((root / "metrics/evaluation.json").read_text()) for root in (checkout, project))
+    assert after == {system: row for system, row in before.items() if system != "emotion"}
+    assert json.loads((project / "metrics/emotion.json").read_text()) == {}
+    assert "<h2>Emotions</h2>" not in (project / "data/report/index.html").read_text()
+    assert "<h2>Emotions</h2>" in (checkout / "data/report/index.html").read_text()

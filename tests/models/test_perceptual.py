@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pipeline.errors import UserError
-from pipeline.models.perceptual import MEAN, VGG19, Perceptual, load_vgg19
+from pipeline.models.perceptual import VGG19, Perceptual, load_vgg19
 
 
 @pytest.fixture
@@ -44,15 +44,14 @@ def test_maps_halve_in_size(images):
     ]
 
 
-def test_images_are_brought_to_imagenets_mean():
-    """A picture of ImageNet's mean colour is 0 to the first convolution, whose output is its bias then."""
+def test_images_are_brought_to_imagenets_mean_and_deviation():
+    """A picture of the published mean colour plus two published deviations is 2 to the first convolution."""
     network, _ = load_vgg19(None, 1)
-    nn.init.constant_(network.features[0].bias, 0.7)
-    colour = torch.tensor(MEAN)[None, :, None, None] * 2 - 1
+    colour = torch.tensor([0.485 + 2 * 0.229, 0.456 + 2 * 0.224, 0.406 + 2 * 0.225])[None, :, None, None] * 2 - 1
     seen = []
-    network.features[0].register_forward_hook(lambda module, inputs, output: seen.append(output.clone()))
+    network.features[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
     network(colour.expand(1, 3, 64, 64))
-    torch.testing.assert_close(seen[0], torch.full_like(seen[0], 0.7), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[0], torch.full_like(seen[0], 2), atol=1e-5, rtol=0)
 
 
 def test_losses_are_the_mean_difference_of_the_maps(images):
