@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.report.pictures import COLOURS
+from pipeline.synthesis import REFERENCES
+from pipeline.systems.registry import SYSTEMS
+from stages import evaluation
+
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Read by every stage, and without influence on what it makes: parameters have dependencies of their own.
@@ -144,3 +149,16 @@ def test_every_parameter_is_read_by_some_stage():
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     unread = [key for key in leaves(params) if not any(key == group or key.startswith(f"{group}.") for group in listed)]
     assert not unread
+
+
+def test_every_system_and_reference_goes_all_the_way():
+    """One that is left out anywhere would vanish from the tables without a word."""
+    known = {*REFERENCES, *SYSTEMS}
+    assert set(STAGES["synthesis"]["foreach"]) == set(STAGES["detection"]["matrix"]["system"]) == known
+    assert set(evaluation.SYSTEMS) == known
+    # Of the references, two are for the tables alone.
+    assert set(COLOURS) == known - {"ground_truth_reencoded", "ground_truth_delayed"}
+    for part in ("synthesis", "detection"):
+        assert {dep for dep in STAGES["evaluation"]["deps"] if f"/{part}/" in dep} == {
+            f"data/{part}/{x}" for x in known
+        }

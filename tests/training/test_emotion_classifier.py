@@ -79,6 +79,23 @@ def test_a_checkpoint_of_an_earlier_corpus_is_not_left_behind(p, parameters, tmp
     assert load(tmp_path / "data" / "emotion_classifier") is not None
 
 
+def test_a_resumed_training_ends_the_same_and_its_rate_falls_with_all_steps(parameters, tmp_path):
+    """18 labelled training clips by fours are five steps an epoch; the rate is half after 150."""
+    saved = {}
+    for name, runs in (("unbroken", [2]), ("resumed", [1, 2])):
+        data = make_clips(tmp_path / name)
+        for epochs in runs:
+            p = parameters(emotion_classifier=SCHEDULE | {"epochs": epochs}, training={"device": "cpu"})
+            train(p, data, tmp_path / "losses.csv")
+        saved[name] = torch.load(data / "emotion_classifier" / "last.pt", weights_only=True)
+    unbroken, resumed = saved.values()
+    for name, value in unbroken["networks"]["generator"].items():
+        assert torch.equal(value, resumed["networks"]["generator"][name])
+    for checkpoint in saved.values():
+        rate = checkpoint["optimizers"]["generator"]["param_groups"][0]["lr"]
+        assert rate == pytest.approx(SCHEDULE["learning_rate"] / (1 + 10 / 150))
+
+
 def test_a_missing_checkpoint_is_one_line(tmp_path):
     with pytest.raises(UserError, match="dvc repro emotion_classifier"):
         load(tmp_path)
