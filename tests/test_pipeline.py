@@ -302,7 +302,10 @@ def test_the_two_systems_that_hear_and_feel_have_metrics_of_their_own(checkout):
     assert set(metrics["action_units"]) == {"audio_to_au", "au_classifier"}
     assert {"ground_truth", "speech", "audio_au", "emotion"} <= set(metrics["silence"])
     assert not set(metrics["silence"]) & {"static", *LANDMARK_DRIVEN}
-    assert set(metrics["emotion"]) == {"ground_truth", "emotion"}
+    judged = metrics["emotion"]
+    assert set(judged) == set(json.loads((checkout / "metrics/evaluation.json").read_text()))
+    assert set(judged["emotion"]["recall"]) == {"ANG", "DIS", "FEA", "HAP", "NEU", "SAD"}
+    assert 0 <= judged["emotion"]["accuracy_other_emotion"] <= 1 and "recall" in judged["ground_truth"]
 
 
 def test_without_labels_of_emotions_all_else_goes_on(checkout, tmp_path):
