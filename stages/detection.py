@@ -1,7 +1,7 @@
 """Find the landmarks of the test clips as one system generates them, or a reference: `python -m stages.detection speech`."""
 
 import argparse
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,11 @@ from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.landmark import detect_landmarks
 
+shards = cache(Shards)  # opened once per process
+
 
 def detect(clip: str, folder: Path, detection_size: int) -> np.ndarray:
-    return detect_landmarks(Shards(folder)[clip], detection_size)
+    return detect_landmarks(shards(folder)[clip], detection_size)
 
 
 @one_line_errors
@@ -31,7 +33,7 @@ def main() -> None:
     for folder in (generated / "frames", generated / "silence"):
         if folder.exists():
             work = partial(detect, folder=folder, detection_size=p.evaluation.detection_size)
-            found = dict(each(work, Shards(folder), f"landmarks of {system}", p.compute.workers))
+            found = dict(each(work, shards(folder), f"landmarks of {system}", p.compute.workers))
             for clip, landmarks in found.items():
                 if isinstance(landmarks, ClipRejected):
                     raise UserError(f"{folder}: {clip}: {landmarks}; `dvc repro` tries again")

@@ -11,7 +11,7 @@ from pipeline import parameters
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables, read_landmarks, write_table
 from pipeline.corpus.workers import each
-from pipeline.errors import UserError, one_line_errors
+from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.au_recognition import recognition_scores
 from pipeline.evaluation.blinks import compare_blinks
 from pipeline.evaluation.emotion import emotion_details, recognised_emotions, summarise_emotions
@@ -40,7 +40,7 @@ SYSTEMS = (
     *("audio_au", "emotion"),
 )
 
-shards = cache(Shards)
+shards = cache(Shards)  # opened once per process
 
 
 def evaluate(clip: str, systems: list[str], template: np.ndarray, fps: float) -> tuple[dict[str, Measured], list[dict]]:
@@ -72,6 +72,8 @@ def main() -> None:
     results = dict(each(work, tested, "evaluation", p.compute.workers))
     rows, openings, silences = [], [], []
     for clip in tested:
+        if isinstance(results[clip], ClipRejected):
+            raise UserError(f"data/synthesis: {clip}: {results[clip]}; `dvc repro` tries again")
         measured, silent = results[clip]
         about = {"clip": clip, **clips.loc[clip, ["split", "subject", "sentence", "emotion"]]}
         rows += [about | {"system": system} | measured[system].metrics for system in systems]
