@@ -1,7 +1,8 @@
 # make repro   everything: corpus → features → training → talking heads → metrics, report
-# make test    the tests, with a whole small `dvc repro` among them
+# make test    the tests, with a whole small `dvc repro` among them;  make fast   without what takes long
 # make mediapipe   adds the second landmark backend, which is not needed by default
 # make ablations NAME=chen_s   a paper's ablations as experiments (profiles/ablations), one after the other
+# make dag     render dvc.yaml from pipeline/dag.py and what the papers declare
 # make lint    ruff;  make profile NAME=paper   write a profile's values into params.yaml
 
 SHELL := /bin/bash
@@ -11,14 +12,20 @@ NAME ?= paper
 # Stages are started as `python -m stages.X`: the environment's python must come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint profile ablations mediapipe
+.PHONY: repro test fast lint profile ablations mediapipe dag
 
 repro: .venv/.complete
 	python -m pipeline.parameters
-	dvc repro
+	python -m pipeline.repro
 
 test: .venv/.complete
 	python -m pytest -n auto --dist loadfile
+
+fast: .venv/.complete
+	python -m pytest -n auto --dist loadfile -m "not slow"
+
+dag: .venv/.complete
+	python -m pipeline.dag
 
 lint: .venv/.complete
 	ruff check .

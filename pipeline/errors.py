@@ -29,7 +29,7 @@ class ClipRejected(Exception):
 
 
 def one_line_errors(main: Callable[..., None]) -> Callable[..., None]:
-    """Make a command end with its UserError, or with a full disk, in one line on stderr and status 1, not a traceback."""
+    """Make a command end with its UserError, a full disk (status 1) or Ctrl-C (130) in one line on stderr, not a traceback."""
 
     @functools.wraps(main)
     def command(*args: object) -> None:
@@ -37,6 +37,9 @@ def one_line_errors(main: Callable[..., None]) -> Callable[..., None]:
             main(*args)
         except UserError as error:
             sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            print("interrupted; run again: what is done is kept", file=sys.stderr)
+            sys.exit(130)
         except OSError as error:
             if error.errno not in OUT_OF_SPACE:
                 raise

@@ -1,19 +1,21 @@
 """One photo and one speech file → a video of that face speaking.
 
-    python -m pipeline.generate --system speech --image face.jpg --audio speech.wav --output talk.mp4
+    python -m pipeline.generate --system sinha --image face.jpg --audio speech.wav --output talk.mp4
 
 Systems that are driven by landmarks take a video of somebody else, whose facial motion the photo then follows:
 
-    python -m pipeline.generate --system landmark --image face.jpg --driving-video them.mp4 --output talk.mp4
+    python -m pipeline.generate --system kesim_erzin_landmark --image face.jpg --driving-video them.mp4 --output talk.mp4
 
-The system `emotion` is told which of six to show:
+Those that are told which emotion to show:
 
-    python -m pipeline.generate --system emotion --emotion HAP --image face.jpg --audio speech.wav --output talk.mp4
+    python -m pipeline.generate --system maity --emotion HAP --image face.jpg --audio speech.wav --output talk.mp4
 
-The systems are those that `dvc repro` has trained; what they can draw is what their corpus showed them.
+A system is named, as `dvc repro` has trained it, or given as its folder, which may come from another machine; `--list` shows
+those that there are. What a system can draw is what its corpus showed it.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -23,15 +25,14 @@ from tqdm import tqdm
 
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.errors import ClipRejected, UserError, one_line_errors
-from pipeline.features.alignment import TRANSFORMS, align_landmarks, apply_similarity, crop_face
-from pipeline.features.detection import detect_face, predict_landmarks
-from pipeline.features.tracking import detect_video
-from pipeline.synthesis import write_clip
-from pipeline.systems.registry import LANDMARK_DRIVEN, SYSTEMS, load
-from pipeline.systems.speech import speech_features
-from pipeline.systems.system import Driving
+from pipeline.papers.interface import Driving
+from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
+from pipeline.synthesis import mark_all, provenance, write_clip
+from pipeline.systems.card import find_system, read_card
+from pipeline.systems.system import System, load_system
 from pipeline.video import read_audio
 
+DATA = Path("data")
 SOUND_RATE = 22_050  # Hz, of the sound that is heard
 
 
@@ -45,19 +46,20 @@ def read_photo(path: Path) -> np.ndarray:
     return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 
 
-def align_photo(
-    photo: np.ndarray, template: np.ndarray, image_size: int, transform: str, name: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """The aligned crop of the largest face, uint8 (S, S, 3), and its landmarks (68, 2) in crop pixels. Raises UserError."""
+def face_of(system: System, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The crop of a photo's largest face as the system takes it, and its landmarks; see `Preprocessing.photo`.
+
+    Raises UserError.
+    """
+    photo = read_photo(path)
     # Faces of 4,000 px are no better for a crop of 64, and the detector would look at them for seconds.
     shrink = max(1, round(max(photo.shape) / 1000))
-    photo = np.asarray(Image.fromarray(photo).reduce(shrink))
-    box = detect_face(photo)
-    if box is None:
-        raise UserError(f"--image: no face was found in {name}; use a frontal photo with the face at least 80 px wide")
-    landmarks = predict_landmarks(photo, box)
-    matrix = TRANSFORMS[transform](landmarks[None], template)[0]
-    return crop_face(photo, matrix, image_size), apply_similarity(matrix, landmarks)
+    try:
+        return system.preprocessing.photo(np.asarray(Image.fromarray(photo).reduce(shrink)))
+    except ClipRejected as problem:
+        raise UserError(
+            f"--image: no face was found in {path}; use a frontal photo with the face at least 80 px wide"
+        ) from problem
 
 
 def follow(photo_landmarks: np.ndarray, driver_landmarks: np.ndarray) -> np.ndarray:
@@ -69,7 +71,7 @@ def follow(photo_landmarks: np.ndarray, driver_landmarks: np.ndarray) -> np.ndar
 
 
 def talk(
-    name: str,
+    system: System,
     image: Path,
     audio: Path | None,
     driving_video: Path | None,
@@ -82,28 +84,27 @@ def talk(
 
     Raises UserError in one line for input that cannot be used.
     """
-    system = load(name, Path("data"))
-    how, size = system.preprocessing, system.image_size
-    template, fps = np.array(how["template"]), how["fps"]
-    driven_by_speech = bool(system.needs - {"landmarks", "emotion"})
-    photo, photo_landmarks = align_photo(read_photo(image), template, size, how["transform"], image)
-    waveform = _sound(audio, driving_video, needed=driven_by_speech)
+    fps = system.preprocessing.fps
+    photo, photo_landmarks = face_of(system, image)
+    waveform = _sound(audio, driving_video, needed=bool(system.needs - {"landmarks", "emotion"}))
     landmarks, lengths = None, []
     if waveform is not None:
         lengths.append(max(1, round(len(waveform) / SOUND_RATE * fps)))
     if "landmarks" in system.needs:
-        driver = _driver_landmarks(driving_video, fps, template, how["transform"])
-        landmarks = follow(photo_landmarks, driver)
+        landmarks = follow(photo_landmarks, _driver_landmarks(system, driving_video))
         lengths.append(len(landmarks))
     # The shorter of speech and driving video sets the length.
     n_frames = min(lengths)
-    features = speech_features(waveform, SOUND_RATE, n_frames, system)
+    features = {} if waveform is None else system.speech(waveform, SOUND_RATE, n_frames)
     driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, emotion=emotion, **features)
     if waveform is not None:
         waveform = waveform[: round(n_frames / fps * SOUND_RATE)]
-    drawn = tqdm(system.frames(photo, driving, seed), name, n_frames, unit="frame", disable=None)
-    write_clip(output, (frame.image for frame in drawn), waveform, name, fps, SOUND_RATE, visible_mark)
-    print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {name}")
+    drawn = tqdm(system.frames(photo, driving, seed), system.name, n_frames, unit="frame", disable=None)
+    frames = (frame.image for frame in drawn)
+    shown = mark_all(frames) if visible_mark else frames
+    write_clip(output, shown, waveform, fps, SOUND_RATE, provenance(system))
+    size = system.image_size
+    print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {system.name}")
 
 
 def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> np.ndarray | None:
@@ -116,50 +117,69 @@ def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> np.n
         raise UserError(f"{'--audio' if audio else '--driving-video'}: {problem}") from problem
 
 
-def _driver_landmarks(video: Path, fps: float, template: np.ndarray, transform: str) -> np.ndarray:
-    """The driver's landmarks, aligned as the systems' own corpus was: (T, 68, 2) in crop pixels."""
+def _driver_landmarks(system: System, video: Path) -> np.ndarray:
+    """The driver's landmarks, aligned as the system's own corpus was: (T, 68, 2) in crop pixels."""
     try:
-        faces = detect_video(video, fps, "dlib", redetect_every=25, max_missing=0.2)
-        return align_landmarks(faces.landmarks, template, transform)[1]
+        return system.preprocessing.video(video)
     except ClipRejected as problem:
         raise UserError(f"--driving-video: {problem}") from problem
+
+
+def list_systems(data: Path) -> str:
+    """The systems as a table: what drives each, and whether it is trained here, on what, and how it fared."""
+    measured = Path("metrics/evaluation.json")
+    figures = json.loads(measured.read_text()) if measured.exists() else {}
+    lines = []
+    for name, declared in SYSTEMS.items():
+        try:
+            splits = read_card(find_system(name, data))["corpus"]["splits"]
+            state = f"trained on {splits['train']['clips']} clips of {splits['train']['subjects']} people"
+            if name in figures:
+                state += f"; LMD {figures[name]['lmd']:.2f} px (metrics/evaluation.json)"
+        except UserError:
+            state = f"not trained: dvc repro system_{name}"
+        title = paper(PAPER_OF[name]).title.split(",")[0]
+        lines.append(f"{name:30} {' + '.join(sorted(declared.needs)):24} {state:45} {title}")
+    return "\n".join([f"{'system':30} {'driven by':24} {'state':45} paper", *lines])
 
 
 @one_line_errors
 def main() -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m pipeline.generate", description=__doc__, formatter_class=raw)
-    parser.add_argument("--system", required=True, choices=SYSTEMS, help="which trained system draws")
-    parser.add_argument("--image", required=True, type=Path, help="a photo with one frontal face")
+    parser.add_argument("--list", action="store_true", help="show the systems that there are, and end")
+    parser.add_argument("--system", help="which trained system draws: its name, or the folder of one")
+    parser.add_argument("--image", type=Path, help="a photo with one frontal face")
     parser.add_argument("--audio", type=Path, help="speech in any format that FFmpeg reads")
     parser.add_argument("--driving-video", type=Path, help="landmark systems: whose facial motion to follow")
-    parser.add_argument("--emotion", choices=EMOTIONS, help="system emotion: which to show (default: NEU)")
+    parser.add_argument(
+        "--emotion", choices=EMOTIONS, help="systems that an emotion conditions: which to show (default: NEU)"
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("talk.mp4"), help="the video to write (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of noise and blinks, 0 or more (default: %(default)s)")
     parser.add_argument("--no-mark", action="store_true", help='leave out the visible "synthetic" in the corner')
     args = parser.parse_args()
+    if args.list:
+        print(list_systems(DATA))
+        return
+    if not (args.system and args.image):
+        parser.error("--system and --image are needed; --list shows the systems")
     if args.output.suffix.lower() not in (".mp4", ".mkv"):
         sys.exit(f"error: --output: {args.output} must end in .mp4 or .mkv")
     if args.seed < 0:
         sys.exit(f"error: --seed: {args.seed} must be 0 or more")
-    if args.emotion and args.system != "emotion":
-        sys.exit(f"error: --emotion: {args.system} shows none; the system `emotion` does")
-    if args.system in LANDMARK_DRIVEN and not args.driving_video:
-        sys.exit(f"error: {args.system} is driven by landmarks: give a --driving-video")
+    system = load_system(find_system(args.system, DATA))
+    conditioned = [name for name, declared in SYSTEMS.items() if "emotion" in declared.needs]
+    if args.emotion and "emotion" not in system.needs:
+        sys.exit(f"error: --emotion: {system.name} shows none; {', '.join(conditioned)} does")
+    if "landmarks" in system.needs and not args.driving_video:
+        sys.exit(f"error: {system.name} is driven by landmarks: give a --driving-video")
     if not (args.audio or args.driving_video):
-        sys.exit(f"error: {args.system} is driven by speech: give --audio")
-    talk(
-        args.system,
-        args.image,
-        args.audio,
-        args.driving_video,
-        args.output,
-        args.seed,
-        not args.no_mark,
-        args.emotion or "NEU",
-    )
+        sys.exit(f"error: {system.name} is driven by speech: give --audio")
+    emotion = args.emotion or "NEU"
+    talk(system, args.image, args.audio, args.driving_video, args.output, args.seed, not args.no_mark, emotion)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from pipeline.errors import UserError, one_line_errors
+from pipeline.papers.registry import PAPERS
+from pipeline.papers.registry import parameters as of_paper
+from pipeline.parameter_types import Group, Positive, Rate, Share, Training
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(ge=0)]
 Split = Literal["test_sentences", "test"]
-
-
-class Group(BaseModel):
-    """Unknown keys are errors, and numbers are not guessed from strings."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Compute(Group):
@@ -86,208 +80,9 @@ class CharacterFeatures(Group):
     ctc: Ctc
 
 
-class Training(Group):
-    device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["auto", "32-true", "bf16-mixed"]
-
-
-class LearningRate(Group):
-    generator: Annotated[float, Field(gt=0)]
-    discriminator: Annotated[float, Field(gt=0)]
-
-
-class KesimErzin(Group):
-    width: Annotated[float, Field(gt=0)]
-    context_frames: Annotated[int, Field(ge=0)]
-    decision_every: Positive
-    excerpt_frames: Positive | None
-    epochs: Positive
-    learning_rate: LearningRate
-    betas: Annotated[list[Share], Field(min_length=2, max_length=2)]
-
-
-class Weights(Group):
-    frame: Weight
-    sequence: Weight
-    feature_matching: Weight
-
-
-class System(Group):
-    weights: Weights
-
-
-class EndToEnd(Group):
-    speech_without_fm: System
-    speech: System
-    landmark: System
-    speech_landmark: System
-
-
-Betas = Annotated[list[Share], Field(min_length=2, max_length=2)]
-Rate = Annotated[float, Field(gt=0)]
-
-
-class AtNet(Group):
-    boost: Annotated[list[float], Field(min_length=1)]
-    epochs: Positive
-    learning_rate: Rate
-    excerpt_frames: Positive
-    batch: Positive
-
-
-class VgNetWeights(Group):
-    pixel: Weight
-    sequence: Weight
-    landmark: Weight
-
-
-class VgNet(Group):
-    epochs: Positive
-    excerpts: Positive
-    learning_rate: Rate
-    excerpt_frames: Positive
-    batch: Positive
-    dynamic: bool
-    weights: VgNetWeights
-
-
-class Atvgnet(Group):
-    width: Rate
-    betas: Betas
-    audio_to_landmark: AtNet
-    landmark_to_texture: VgNet
-
-
-class LandmarkWeights(Group):
-    landmark: Weight
-    temporal: Weight
-
-
-class LandmarkNet(Group):
-    epochs: Positive
-    learning_rate: Rate
-    excerpt_frames: Positive
-    variance: Annotated[float, Field(gt=0, lt=1)]
-    boost: Annotated[float, Field(gt=0)]
-    weights: LandmarkWeights
-
-
-class TextureWeights(Group):
-    pixel: Weight
-    adversarial: Weight
-    regularisation: Weight
-
-
-class Texture(Group):
-    epochs: Positive
-    learning_rate: Rate
-    excerpt_frames: Positive
-    weights: TextureWeights
-
-
-class IdentityPreserving(Group):
-    width: Rate
-    betas: Betas
-    audio_to_landmark: LandmarkNet
-    landmark_to_texture: Texture
-
-
-class BlinkWeights(Group):
-    mmd: Weight
-    range: Weight
-
-
-class Blink(Group):
-    units: Positive
-    variance: Annotated[float, Field(gt=0, lt=1)]
-    steps: Annotated[int, Field(ge=2)]
-    batch: Annotated[int, Field(ge=2)]
-    steps_per_epoch: Positive
-    epochs: Positive
-    learning_rate: Rate
-    betas: Betas
-    weights: BlinkWeights
-
-
-class EmotionWeights(Group):
-    mouth: Weight
-    perceptual: Weight
-    frame: Weight
-    pair: Weight
-    emotion: Weight
-
-
-class EmotionWarmUp(Group):
-    epochs: Positive
-    learning_rate: Rate
-
-
-class EmotionAdversarial(Group):
-    epochs: Positive
-    learning_rate: LearningRate
-
-
-class Emotion(Group):
-    width: Rate
-    betas: Betas
-    excerpt_frames: Positive
-    batch: Positive
-    augmentation: Share
-    weights: EmotionWeights
-    warm_up: EmotionWarmUp
-    adversarial: EmotionAdversarial
-
-
 class PerceptualLoss(Group):
     vgg19: str | None
     width: Rate
-
-
-class AudioToAUTraining(Group):
-    epochs: Positive
-    learning_rate: Rate
-    excerpt_frames: Positive
-    batch: Positive
-
-
-class AUClassifierTraining(Group):
-    epochs: Positive
-    learning_rate: Rate
-    frames: Positive
-    batch: Positive
-
-
-class AudioAUEpochs(Group):
-    without_discriminator: Positive
-    with_discriminator: Positive
-
-
-class AudioAURates(Group):
-    generator: Rate
-    audio_to_au: Rate
-    au_classifier: Rate
-    discriminator: Rate
-
-
-class AudioAUWeights(Group):
-    reconstruction: Weight
-    identity: Weight
-    perceptual: Weight
-    au: Weight
-    adversarial: Weight
-
-
-class AudioAU(Group):
-    width: Rate
-    betas: Betas
-    audio_to_au: AudioToAUTraining
-    au_classifier: AUClassifierTraining
-    au_features: bool
-    excerpt_frames: Positive
-    batch: Positive
-    epochs: AudioAUEpochs
-    learning_rate: AudioAURates
-    weights: AudioAUWeights
 
 
 class EmotionClassifier(Group):
@@ -315,8 +110,8 @@ class Report(Group):
     clips_per_system: Positive
 
 
-class Parameters(Group):
-    """The whole file; a stage reads from it exactly what `dvc.yaml` lists under its `params`."""
+class Shared(Group):
+    """What no paper calls its own; a stage reads from the file exactly what `dvc.yaml` lists under its `params`."""
 
     seed: Annotated[int, Field(ge=0)]
     compute: Compute
@@ -329,13 +124,6 @@ class Parameters(Group):
     audio_features: AudioFeatures
     character_features: CharacterFeatures
     training: Training
-    kesim_erzin: KesimErzin
-    end_to_end: EndToEnd
-    atvgnet: Atvgnet
-    identity_preserving: IdentityPreserving
-    blink: Blink
-    audio_au: AudioAU
-    emotion: Emotion
     perceptual: PerceptualLoss
     emotion_classifier: EmotionClassifier
     synthesis: Synthesis
@@ -343,15 +131,16 @@ class Parameters(Group):
     report: Report
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Parameters":
-        excerpt, every = self.kesim_erzin.excerpt_frames, self.kesim_erzin.decision_every
-        if excerpt is not None and excerpt < every:
-            raise ValueError(f"kesim_erzin.excerpt_frames ({excerpt}) must be at least decision_every ({every})")
+    def _models_are_named(self) -> "Shared":
         for group, backend in (("action_units", "mediapipe"), ("character_features", "wav2vec2")):
             chosen = getattr(self, group)
             if chosen.backend == backend and chosen.model is None:
                 raise ValueError(f"{group}.model: backend {backend} needs the path of its model; see params.yaml")
         return self
+
+
+# The whole file: a group for every paper beside the shared ones, as the paper's folder declares it.
+Parameters = create_model("Parameters", __base__=Shared, **{name: (of_paper(name), ...) for name in PAPERS})
 
 
 def load(path: Path = Path("params.yaml")) -> Parameters:

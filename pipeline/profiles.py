@@ -1,23 +1,25 @@
 """`make profile NAME=paper`: write a profile's values into `params.yaml`, comments kept, so that git shows what changed."""
 
 import argparse
+import shutil
 from pathlib import Path
 
-from ruamel.yaml import YAML
+import yaml
+from dvc.utils.serialize import modify_yaml
 
 from pipeline import parameters
 from pipeline.errors import UserError, one_line_errors
 
 
 def apply_profile(profile: Path, params: Path) -> None:
-    """Overwrite the keys of `params` that `profile` lists. Raises UserError for a key that `params` does not have."""
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 4096
-    target = yaml.load(params.read_text())
-    _overwrite(target, yaml.load(profile.read_text()), profile, "")
+    """Overwrite the keys of `params` that `profile` lists. Raises UserError for a key that `params` does not have.
+
+    The file is written as DVC writes it, so that `dvc exp run -S` changes the lines of what it sets, and no others.
+    """
     partial = params.with_suffix(".partial")
-    with partial.open("w") as file:
-        yaml.dump(target, file)
+    shutil.copy(params, partial)
+    with modify_yaml(str(partial)) as target:
+        _overwrite(target, yaml.safe_load(profile.read_text()), profile, "")
     parameters.load(partial)
     partial.replace(params)
 

@@ -1,23 +1,23 @@
 """Generate the test clips by every trained system, and the references; write clips for people to look at."""
 
-import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 import cv2
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards, in_shards, write_shards
-from pipeline.corpus.tables import write_landmarks
+from pipeline.corpus.tables import Tables, write_landmarks
 from pipeline.features.landmarks import mouth_opening
 from pipeline.features.windows import from_int16
-from pipeline.systems.speech import speech_features
-from pipeline.systems.system import Drawn, Driving, System
-from pipeline.training.data import ClipStore
+from pipeline.papers.interface import Drawn, Driving
+from pipeline.references import REFERENCES
+from pipeline.systems.system import System
 from pipeline.video import write_video
 
 TEST_SPLITS = ("test_sentences", "test")
@@ -25,41 +25,43 @@ TEST_SPLITS = ("test_sentences", "test")
 SILENCE_S, NOISE = 2.0, 1e-3
 
 
-def _reencoded(crops: np.ndarray) -> np.ndarray:
-    """Through JPEG at quality 75: how far the truth is from itself when nothing that matters has changed."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 75]
-    return np.stack([cv2.imdecode(cv2.imencode(".jpg", crop, quality)[1], cv2.IMREAD_COLOR) for crop in crops])
+class HeldOutClips:
+    """The test clips that came through every stage: the same for all systems, so that all are measured on the same.
 
+    table: a row per clip (split, subject, sentence, emotion). By clip: crops uint8 (T, S, S, 3); landmarks (T, 68, 2) in crop
+    pixels; speech float32 (samples,) in −1 … 1 at `sample_rate` Hz.
+    """
 
-def _delayed(crops: np.ndarray, frames: int = 5) -> np.ndarray:
-    """The truth, late by 0.2 s at 25 frames a second: does a metric notice?"""
-    return crops[np.maximum(np.arange(len(crops)) - frames, 0)]
+    def __init__(self, data: Path, sample_rate: int):
+        table = pd.read_parquet(data / "usable_clips.parquet").set_index("clip")
+        self.table = table[table["split"].isin(TEST_SPLITS)]
+        self.crops, self._landmarks = Shards(data / "alignment" / "crops"), Tables(data / "alignment" / "landmarks")
+        self._waveforms = Shards(data / "audio_features" / "waveform")
+        self.sample_rate = sample_rate
 
+    def landmarks(self, clip: str) -> np.ndarray:
+        return self._landmarks.landmarks(clip)
 
-# What a table needs beside the systems: crops uint8 (T, S, S, 3) → frames of the same shape.
-REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "static": lambda crops: np.repeat(crops[:1], len(crops), axis=0),
-    "ground_truth": lambda crops: crops,
-    "ground_truth_reencoded": _reencoded,
-    "ground_truth_delayed": _delayed,
-}
+    def speech(self, clip: str) -> np.ndarray:
+        return from_int16(self._waveforms[clip])
 
+    def emotion(self, clip: str) -> str:
+        """The clip's label; one whose emotion nobody noted is taken for neutral."""
+        emotion = self.table.loc[clip, "emotion"]
+        return emotion if emotion in EMOTIONS else "NEU"
 
-def driving_of(clip: str, store: ClipStore, needs: Iterable[str]) -> Driving:
-    """What drives a clip of the corpus: of its features, those that are needed; the photo is its first frame."""
-    landmarks = store.landmarks.landmarks(clip)
-    features = {name: getattr(store, name)[clip] for name in needs if name not in ("landmarks", "emotion")}
-    if "landmarks" in needs:
-        features["landmarks"] = landmarks
-    if "emotion" in needs:
-        features["emotion"] = emotion_of(clip, store)
-    return Driving(len(landmarks), landmarks[0], **features)
-
-
-def emotion_of(clip: str, store: ClipStore) -> str:
-    """The clip's label; one whose emotion nobody noted is taken for neutral."""
-    emotion = store.clips.loc[clip, "emotion"]
-    return emotion if emotion in EMOTIONS else "NEU"
+    def driving(self, clip: str, system: System) -> Driving:
+        """What drives a system to say what the clip says, from the clip's first frame."""
+        landmarks, needs = self.landmarks(clip), system.needs
+        features = system.speech(self.speech(clip), self.sample_rate, len(landmarks))
+        emotion = self.emotion(clip) if "emotion" in needs else None
+        return Driving(
+            len(landmarks),
+            landmarks[0],
+            landmarks=landmarks if "landmarks" in needs else None,
+            emotion=emotion,
+            **features,
+        )
 
 
 def seed_of(clip: str, seed: int) -> int:
@@ -67,94 +69,102 @@ def seed_of(clip: str, seed: int) -> int:
     return crc32(f"{seed}/{clip}".encode())
 
 
-def synthesise(
-    name: str,
-    system: System | None,
-    store: ClipStore,
-    out: Path,
-    seed: int,
-    fps: float,
-    sample_rate: int,
-    visible_mark: bool,
-) -> None:
-    """Generate every test clip from its first frame, its speech and its true landmarks; or make a reference of its frames.
+def make_reference(name: str, clips: HeldOutClips, out: Path, videos: Path, fps: float) -> None:
+    """The test clips' own frames as one of REFERENCES: what they are compared with, in shards below `out`, and as MP4."""
 
-    Leaves frames in shards (what is evaluated), the same as MP4 with the clip's own sound (what people look at), pictures of
-    the maps that composed them, and the landmarks that a cascade predicted; of systems that an emotion conditions, every clip
-    in all of them; of those that speech drives, photos in silence.
-    system: what generates, or None where `name` is one of REFERENCES.
+    def made() -> Iterator[tuple[str, np.ndarray]]:
+        for clip in progress(clips.table.index, name):
+            frames = REFERENCES[name](clips.crops[clip])
+            write_clip(videos / f"{clip}.mp4", frames, clips.speech(clip), fps, clips.sample_rate)
+            yield clip, frames
+
+    write_shards(out / "frames", made())
+
+
+def synthesise(system: System, clips: HeldOutClips, out: Path, videos: Path, seed: int, visible_mark: bool) -> None:
+    """Generate every test clip from its first frame, its speech and its true landmarks.
+
+    Leaves below `out` what is measured, in shards: frames; of systems that predict landmarks, these; of those that an emotion
+    conditions, every clip in all of them; of those that speech drives, photos in silence. In `videos`, what people look at:
+    the frames with the clip's own sound as MP4, and pictures of the maps that composed them.
     """
 
-    def clips() -> Iterator[tuple[str, np.ndarray]]:
-        for clip in tqdm(in_shards(store.ids(*TEST_SPLITS)), f"synthesis of {name}", unit="clip", disable=None):
-            crops = store.crops[clip]
-            if system is None:
-                frames = REFERENCES[name](crops)
-            else:
-                driving = driving_of(clip, store, system.needs)
-                drawn = list(system.frames(crops[0], driving, seed_of(clip, seed)))
-                frames = np.stack([frame.image for frame in drawn])
-                if drawn[0].colour is not None:
-                    save_maps(out / "maps" / f"{clip}.png", drawn)
-                if system.landmarks:
-                    predicted[clip] = system.landmarks(driving, seed_of(clip, seed))
-            sound = from_int16(store.waveform[clip])
-            write_clip(out / "videos" / f"{clip}.mp4", frames, sound, name, fps, sample_rate, visible_mark)
+    def generated() -> Iterator[tuple[str, np.ndarray]]:
+        for clip in progress(clips.table.index, system.name):
+            driving, own_seed = clips.driving(clip, system), seed_of(clip, seed)
+            drawn = list(system.frames(clips.crops[clip][0], driving, own_seed))
+            frames = np.stack([frame.image for frame in drawn])
+            if drawn[0].colour is not None:
+                save_maps(videos / "maps" / f"{clip}.png", drawn)
+            if system.landmarks:
+                predicted[clip] = system.landmarks(driving, own_seed)
+            write_clip(
+                videos / f"{clip}.mp4",
+                mark_all(frames) if visible_mark else frames,
+                clips.speech(clip),
+                system.preprocessing.fps,
+                clips.sample_rate,
+                provenance(system),
+            )
             yield clip, frames
 
     predicted: dict[str, np.ndarray] = {}
-    write_shards(out / "frames", clips())
+    write_shards(out / "frames", generated())
     if predicted:
         write_landmarks(out / "landmarks.parquet", predicted)
-    if system and "emotion" in system.needs:
-        synthesise_emotions(system, store, out, seed)
-    if system and "landmarks" not in system.needs:
-        write_shards(out / "silence", silence(system, store, seed, sample_rate))
+    if "emotion" in system.needs:
+        synthesise_emotions(system, clips, out, seed)
+    if "landmarks" not in system.needs:
+        write_shards(out / "silence", silence(system, clips, seed))
 
 
-def synthesise_emotions(system: System, store: ClipStore, out: Path, seed: int) -> None:
+def synthesise_emotions(system: System, clips: HeldOutClips, out: Path, seed: int) -> None:
     """Every test clip's photo and speech in each emotion: shards in out/emotions/EMOTION. Nothing but the emotion differs.
 
     In its own emotion a clip is what it is in out/frames.
     """
     own = Shards(out / "frames")
 
-    def clips(emotion: str) -> Iterator[tuple[str, np.ndarray]]:
-        for clip in tqdm(in_shards(own), f"{system.name}: {emotion}", unit="clip", disable=None):
-            driving = driving_of(clip, store, system.needs)
+    def generated(emotion: str) -> Iterator[tuple[str, np.ndarray]]:
+        for clip in progress(own, f"{system.name}: {emotion}"):
+            driving = clips.driving(clip, system)
             if driving.emotion == emotion:
                 yield clip, own[clip]
             else:
                 yield (
                     clip,
-                    _images(system, store.crops[clip][0], replace(driving, emotion=emotion), seed_of(clip, seed)),
+                    _images(system, clips.crops[clip][0], replace(driving, emotion=emotion), seed_of(clip, seed)),
                 )
 
     for emotion in EMOTIONS:
-        write_shards(out / "emotions" / emotion, clips(emotion))
+        write_shards(out / "emotions" / emotion, generated(emotion))
 
 
-def silence(system: System, store: ClipStore, seed: int, sample_rate: int) -> Iterator[tuple[str, np.ndarray]]:
+def silence(system: System, clips: HeldOutClips, seed: int) -> Iterator[tuple[str, np.ndarray]]:
     """The photos of `silent_clips` while nobody speaks: clip → frames, in the order of `in_shards`."""
-    n_frames = round(SILENCE_S * system.preprocessing["fps"])
-    for clip in in_shards(silent_clips(store)):
-        noise = NOISE * np.random.default_rng(seed_of(clip, seed)).standard_normal(round(SILENCE_S * sample_rate))
-        features = speech_features(noise.astype(np.float32), sample_rate, n_frames, system)
-        if "emotion" in system.needs:
-            features["emotion"] = emotion_of(clip, store)
-        driving = Driving(n_frames, store.landmarks.landmarks(clip)[0], **features)
-        yield clip, _images(system, store.crops[clip][0], driving, seed_of(clip, seed))
+    n_frames = round(SILENCE_S * system.preprocessing.fps)
+    for clip in in_shards(silent_clips(clips)):
+        n_samples = round(SILENCE_S * clips.sample_rate)
+        noise = NOISE * np.random.default_rng(seed_of(clip, seed)).standard_normal(n_samples)
+        features = system.speech(noise.astype(np.float32), clips.sample_rate, n_frames)
+        emotion = clips.emotion(clip) if "emotion" in system.needs else None
+        driving = Driving(n_frames, clips.landmarks(clip)[0], emotion=emotion, **features)
+        yield clip, _images(system, clips.crops[clip][0], driving, seed_of(clip, seed))
 
 
-def silent_clips(store: ClipStore) -> list[str]:
+def silent_clips(clips: HeldOutClips) -> list[str]:
     """The photos that are to keep still, two of each test subject: with the mouth the most closed, and the most open.
 
     Both, as in Chen S. 2021, Fig. 8: a mouth that is shut whatever the photo is still as well, but is not the photo's.
     """
-    clips = store.clips.loc[store.ids(*TEST_SPLITS)]
-    opening = {clip: float(mouth_opening(store.landmarks.landmarks(clip)[0])) for clip in clips.index}
-    subjects = clips.groupby(["split", "subject"], dropna=False).groups.values()
+    opening = {clip: float(mouth_opening(clips.landmarks(clip)[0])) for clip in clips.table.index}
+    subjects = clips.table.groupby(["split", "subject"], dropna=False).groups.values()
     return sorted({choose(of_one, key=opening.get) for of_one in subjects for choose in (min, max)})
+
+
+def progress(clips: Iterable[str], label: str) -> Iterator[str]:
+    """Clips in the order of shards, with a bar."""
+    return iter(tqdm(in_shards(clips), f"synthesis of {label}", unit="clip", disable=None))
 
 
 def _images(system: System, photo: np.ndarray, driving: Driving, seed: int) -> np.ndarray:
@@ -173,26 +183,24 @@ def write_clip(
     path: Path,
     frames: Iterable[np.ndarray],
     waveform: np.ndarray | None,
-    system: str,
     fps: float,
     sample_rate: int,
-    visible_mark: bool,
+    tags: dict[str, str] | None = None,
 ) -> None:
-    """Write frames, uint8 (S, S, 3), with sound, shown at 256 px or more.
-
-    Where they are generated, the container says so and by what, as does a mark in the picture unless switched off.
-    """
-    generated = not system.startswith("ground_truth")
-    images = map(_enlarge, frames)
-    if generated and visible_mark:
-        images = map(mark, images)
-    write_video(path, images, fps, waveform, sample_rate, provenance(system) if generated else {})
+    """Write frames, uint8 (S, S, 3), with sound, shown at 256 px or more. tags: of the container."""
+    write_video(path, map(enlarged, frames), fps, waveform, sample_rate, tags or {})
 
 
-def _enlarge(frame: np.ndarray, size: int = 256) -> np.ndarray:
+def enlarged(frame: np.ndarray, size: int = 256) -> np.ndarray:
+    """A frame at `size` pixels, or at its own where that is more."""
     if len(frame) >= size:
         return frame
     return cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def mark_all(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Frames at the size at which they are shown, each with a visible mark that it is synthetic."""
+    return (mark(enlarged(frame)) for frame in frames)
 
 
 def mark(image: np.ndarray) -> np.ndarray:
@@ -205,11 +213,6 @@ def mark(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def provenance(system: str) -> dict[str, str]:
-    """Container tags that say that a video is synthetic, by which system, and by which state of the code."""
-    here = Path(__file__).parent
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
-    )
-    commit = described.stdout.strip() or "unknown"
-    return {"comment": f"synthetic talking head; system: {system}; code: {commit}", "synthetic": "true"}
+def provenance(system: System) -> dict[str, str]:
+    """Container tags that say that a video is synthetic, by which system, and what that was trained on and with."""
+    return {"comment": f"synthetic talking head; system: {system.name}; key: {system.key}", "synthetic": "true"}

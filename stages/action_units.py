@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import parameters
+from pipeline.corpus.about import write_about
 from pipeline.corpus.incremental import Job, Made, checksum, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import one_line_errors
@@ -43,6 +44,7 @@ def main() -> None:
     }
     work = partial(measure, fps=p.corpus.fps, **dict(p.action_units))
     process("action_units", work, jobs, p.corpus.max_rejected, **dict(p.compute))
+    write_about(Path("data/action_units"), labels={"action_units": p.action_units.backend})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import parameters
+from pipeline.corpus.about import read_about, write_about
 from pipeline.corpus.incremental import Job, Made, checksum, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError, one_line_errors
@@ -33,7 +34,7 @@ faces = cache(Tables)
 def parser(checkpoint: str) -> Callable[[np.ndarray], np.ndarray]:
     import torch
 
-    from pipeline.models.face_parsing import face_parser
+    from pipeline.features.face_parsing import face_parser
 
     # The limit on a worker's threads came before PyTorch was there.
     torch.set_num_threads(1)
@@ -104,6 +105,8 @@ def main() -> None:
         for clip in found
     }
     process("alignment", work, jobs, p.corpus.max_rejected, **dict(p.compute))
+    how = dict(p.alignment) | {"template": target.tolist()}
+    write_about(OUT, **read_about(Path("data/landmarks")), **how)
 
 
 if __name__ == "__main__":

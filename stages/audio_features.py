@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import parameters
+from pipeline.corpus.about import write_about
 from pipeline.corpus.incremental import Job, Made, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import one_line_errors
@@ -52,6 +53,8 @@ def main() -> None:
     }
     work = partial(read_speech, fps=p.corpus.fps, **dict(p.audio_features))
     process("audio_features", work, jobs, p.corpus.max_rejected, **dict(p.compute))
+    how = dict(p.audio_features)
+    write_about(Path("data/audio_features"), sample_rate=how["sample_rate"], mel=how)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Score characters or phones in every clip's speech: 16 steps about each video frame, in the place of DeepSpeech's."""
 
 import hashlib
-import json
 from functools import cache, partial
 from pathlib import Path
 
@@ -9,14 +8,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline import parameters
+from pipeline.corpus.about import write_about
 from pipeline.corpus.incremental import Job, Made, checksum, fingerprint, process
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
 from pipeline.errors import one_line_errors
 from pipeline.features.characters.ctc import ctc_features
+from pipeline.features.characters.recogniser import recogniser
 from pipeline.features.characters.steps import STEPS, step_windows
 from pipeline.features.windows import from_int16
-from pipeline.training.characters import recogniser
 
 WAVEFORMS, PROSODY = Path("data/audio_features/waveform"), Path("data/audio_features/prosody")
 OUT = Path("data/character_features")
@@ -45,7 +45,7 @@ def trained_on(clips: pd.DataFrame, sample_rate: int, options: dict, seed: int) 
     made_from = [fingerprint("character_features"), heard]
     path = OUT / f"ctc-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.pt"
     if not path.exists():
-        from pipeline.training.ctc import save_ctc, train_ctc
+        from pipeline.features.characters.training import save_ctc, train_ctc
 
         save_ctc(path, train_ctc(examples_of(train, sample_rate), **options, seed=seed))
     return str(path)
@@ -78,14 +78,15 @@ def main() -> None:
         for clip in clips.index
     }
     process("character_features", work, jobs, p.corpus.max_rejected, **dict(p.compute))
-    about = {"backend": backend, "model": model, "symbols": silent.symbols, "steps": STEPS}
+    characters = {"backend": backend, "model": model, "symbols": silent.symbols}
+    about = {"characters": characters, "steps": STEPS}
     if backend == "ctc":
-        from pipeline.training.ctc import error_rate, load_ctc
+        from pipeline.features.characters.training import error_rate, load_ctc
 
         held_out = clips[clips["split"] == "test_sentences"]
         errors = error_rate(load_ctc(Path(model)), examples_of(held_out, rate))
         about["character_error_rate"] = None if np.isnan(errors) else errors
-    (OUT / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+    write_about(OUT, **about)
 
 
 if __name__ == "__main__":

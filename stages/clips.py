@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline import parameters
+from pipeline.corpus.about import write_about
 from pipeline.corpus.inventory import list_clips
 from pipeline.corpus.tables import write_rejected, write_table
 from pipeline.errors import one_line_errors
@@ -14,6 +15,7 @@ def main() -> None:
     clips, rejected = list_clips(p.corpus.layout, Path(p.corpus.root), p.corpus.held_out_sentences, **dict(p.compute))
     write_rejected(Path("data/clips"), "clips", rejected, len(clips) + len(rejected), p.corpus.max_rejected)
     write_table(clips, Path("data/clips/clips.parquet"))
+    write_about(Path("data/clips"), layout=p.corpus.layout)
     print(", ".join(f"{split} {count}" for split, count in clips["split"].value_counts().items()))
 
 

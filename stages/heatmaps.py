@@ -4,6 +4,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from pipeline import parameters
+from pipeline.corpus.about import write_about
 from pipeline.corpus.incremental import Job, Made, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import one_line_errors
@@ -26,6 +27,7 @@ def main() -> None:
     jobs = {clip: Job((landmarks.digest(clip),), clip) for clip in landmarks}
     work = partial(draw, image_size=p.alignment.image_size, sigma=p.heatmaps.sigma)
     process("heatmaps", work, jobs, p.corpus.max_rejected, **dict(p.compute))
+    write_about(Path("data/heatmaps"), sigma=p.heatmaps.sigma)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline import parameters
+from pipeline.corpus.about import write_about
 from pipeline.corpus.incremental import Job, Made, process
 from pipeline.errors import one_line_errors
 from pipeline.features.tracking import detect_video
@@ -29,6 +30,7 @@ def main() -> None:
     jobs = {clip: Job((row["checksum"],), row["video"]) for clip, row in clips.iterrows()}
     work = partial(find, fps=p.corpus.fps, **dict(p.landmarks))
     process("landmarks", work, jobs, p.corpus.max_rejected, **dict(p.compute))
+    write_about(Path("data/landmarks"), fps=p.corpus.fps, landmarks=dict(p.landmarks))
 
 
 if __name__ == "__main__":

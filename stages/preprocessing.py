@@ -1,11 +1,12 @@
-"""Say what became of the clips: `metrics/preprocessing.json`, and a page to look at."""
+"""Say what became of the clips: `metrics/preprocessing.json`, a page to look at, and which of them go on."""
 
 import json
 from pathlib import Path
 
 from pipeline import parameters
+from pipeline.corpus.tables import write_table
 from pipeline.errors import one_line_errors
-from pipeline.report.preprocessing import make_page, summarise_preprocessing
+from pipeline.report.preprocessing import make_page, summarise_preprocessing, usable_clips
 
 DATA, OUT = Path("data"), Path("data/preprocessing")
 
@@ -13,6 +14,7 @@ DATA, OUT = Path("data"), Path("data/preprocessing")
 @one_line_errors
 def main() -> None:
     p = parameters.load()
+    write_table(usable_clips(DATA), DATA / "usable_clips.parquet")
     summary = summarise_preprocessing(DATA, p.corpus.fps, p.action_units.backend)
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/preprocessing.json").write_text(json.dumps(summary, indent=2) + "\n")

@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 from pipeline.video import write_video
+from tests.made_up_corpus import data, parameters, train_on  # noqa: F401 (fixtures for all tests)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -35,11 +35,11 @@ def test_every_experiment_changes_parameters_that_there_are(path):
 def test_chen_s_rows_add_a_term_each():
     """Table 2: reconstruction, + perceptual, + identity, + adversarial, + AU loss; the whole adds the Audio-to-AU module."""
     rows = yaml.safe_load((ROOT / "profiles/ablations/chen_s.yaml").read_text()).values()
-    systems = [changed(parameters).audio_au for parameters in rows]
+    systems = [changed(parameters).chen_s.end_to_end for parameters in rows]
     terms = [{name for name, weight in system.weights if weight} for system in systems]
     added = [after - before for before, after in zip([set(), *terms], terms, strict=False)]
     assert added == [{"reconstruction"}, {"perceptual"}, {"identity"}, {"adversarial"}, {"au"}]
-    assert not any(system.au_features for system in systems) and changed({}).audio_au.au_features
+    assert not any(system.au_features for system in systems) and changed({}).chen_s.end_to_end.au_features
 
 
 def test_commands_name_the_experiment_and_its_parameters(tmp_path):

@@ -13,7 +13,7 @@ from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
 from pipeline.features.alignment import align_landmarks, crop_faces
 from pipeline.features.landmarks import MOUTH
-from pipeline.models.face_parsing import BiSeNet
+from pipeline.features.face_parsing import BiSeNet
 from pipeline.video import stream_frames
 
 ROOT = Path(__file__).parents[1]

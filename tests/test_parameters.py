@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 
 from pipeline import parameters
 from pipeline.errors import UserError
@@ -55,6 +56,59 @@ def test_every_profile_fits_and_keeps_the_comments(params, profile):
     assert all(comment in after for comment in comments)
     values = yaml.safe_load(after)
     assert holds(values, yaml.safe_load(profile.read_text()))
+
+
+PROFILES = [None, *sorted((ROOT / "profiles").glob("*.yaml"))]
+
+
+def as_profiled(params, profile):
+    """The lines of params.yaml, as committed or after a profile."""
+    if profile:
+        apply_profile(profile, params)
+    return params.read_text().splitlines()
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem if path else "committed")
+def test_dvc_rewrites_no_line_that_it_does_not_change(params, profile):
+    """`dvc exp run --set-param` writes the file anew: git then shows what was set, and nothing else."""
+    before = as_profiled(params, profile)
+    with modify_yaml(str(params)):
+        pass
+    assert params.read_text().splitlines() == before
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem if path else "committed")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", 7),
+        ("corpus.fps", 50),
+        ("compute.workers", 3),
+        ("alignment.face_parsing", "parsing.pth"),
+        ("sinha.landmark_to_texture.weights.adversarial", 0.125),
+        ("maity.adversarial.learning_rate.generator", 0.00002),
+    ],
+)
+def test_an_experiment_changes_the_line_of_what_it_sets(params, profile, key, value):
+    """Whether its key has a line of its own or stands in braces, and has a comment or not; and the file can be read."""
+    before = as_profiled(params, profile)
+    *groups, last = key.split(".")
+    with modify_yaml(str(params)) as target:
+        group = target
+        for name in groups:
+            group = group[name]
+        assert group[last] != value
+        group[last] = value
+    after = params.read_text().splitlines()
+    assert len(before) == len(after)
+    (changed,) = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert all(f"{last}:" in line for line in changed)
+    # What follows the value (more keys, a comment) stays.
+    assert changed[0].partition("#")[2] == changed[1].partition("#")[2]
+    read = parameters.load(params)
+    for name in key.split("."):
+        read = getattr(read, name)
+    assert read == value
 
 
 def holds(values, changes):

@@ -1,5 +1,6 @@
 """Synthesis by a made-up system, whose frames say what drove them."""
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +9,13 @@ from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.corpus.tables import frames_table, write_table_shard
 from pipeline.features.landmarks import mouth_opening
-from pipeline.synthesis import NOISE, SILENCE_S, silent_clips, synthesise
-from pipeline.systems.system import Drawn, System
-from pipeline.training.data import ClipStore
+from pipeline.papers.interface import Drawn
+from pipeline.synthesis import NOISE, SILENCE_S, HeldOutClips, make_reference, silent_clips
+from pipeline.synthesis import synthesise as synthesise_clips
+from pipeline.systems.preprocessing import Preprocessing
+from pipeline.systems.system import System
 
-VIDEO = {"fps": 25, "sample_rate": 22_050, "visible_mark": True}
+RATE = 22_050
 # Clip → subject, split, emotion, mouth opening of its photo in pixels.
 CLIPS = {
     "a_shut": ("a", "test", "HAP", 0.1),
@@ -24,7 +27,7 @@ CLIPS = {
 
 
 @pytest.fixture
-def store(tmp_path):
+def clips(tmp_path):
     """Four test clips of two subjects, with frames as bright as a number of their own, and a training clip."""
     rng = np.random.default_rng(0)
     face = rng.normal(32, 10, (68, 2))
@@ -35,17 +38,19 @@ def store(tmp_path):
         points[:, [67, 66, 65]] = points[:, [61, 62, 63]] + [0, opening]
         points[1:, 65:68] += 20  # only the photo's mouth counts
         tables.append((clip, frames_table(clip, {"points": points}), 0))
-        speech[clip] = rng.integers(-9000, 9000, (6 + k) * 320).astype(np.int16)
+        speech[clip] = rng.integers(-9000, 9000, (6 + k) * RATE // 25).astype(np.int16)
     write_shards(tmp_path / "alignment" / "crops", ((clip, crops[clip]) for clip in in_shards(crops)))
-    for source in ("waveform", "waveform_8000"):
-        write_shards(tmp_path / "audio_features" / source, ((clip, speech[clip]) for clip in in_shards(speech)))
+    write_shards(tmp_path / "audio_features" / "waveform", ((clip, speech[clip]) for clip in in_shards(speech)))
     write_table_shard(tmp_path / "alignment" / "landmarks", "shard-00", tables)
-    (tmp_path / "clips").mkdir()
     rows = [
         {"clip": c, "subject": s, "split": split, "emotion": emotion} for c, (s, split, emotion, _) in CLIPS.items()
     ]
-    pd.DataFrame(rows).to_parquet(tmp_path / "clips" / "clips.parquet")
-    return ClipStore(tmp_path, "crops", "landmarks", "waveform", "waveform_8000")
+    pd.DataFrame(rows).to_parquet(tmp_path / "usable_clips.parquet")
+    return HeldOutClips(tmp_path, RATE)
+
+
+def synthesise(made_up, clips, out, seed=0):
+    synthesise_clips(made_up, clips, out, out / "videos", seed, visible_mark=True)
 
 
 def system(*needs):
@@ -60,51 +65,67 @@ def system(*needs):
             image[0, 2] = seed % 251
             yield Drawn(image)
 
-    return System("made_up", frozenset(needs), 64, {"fps": 25}, frames)
+    faces = {
+        "fps": 25,
+        "landmarks": {},
+        "face_parsing": None,
+        "transform": "per_frame",
+        "image_size": 64,
+        "template": [],
+    }
+    card = {"networks": {"one": {"key": "0123456789abcdef"}}}
+    return System("made_up", card, frozenset(needs), Preprocessing.of(faces), frames, None)
 
 
-def test_a_conditioned_system_draws_every_clip_in_every_emotion_and_nothing_else_differs(store, tmp_path):
-    synthesise("made_up", system("waveform_8000", "emotion"), store, tmp_path / "out", seed=0, **VIDEO)
+def test_a_conditioned_system_draws_every_clip_in_every_emotion_and_nothing_else_differs(clips, tmp_path):
+    synthesise(system("waveform_8000", "emotion"), clips, tmp_path / "out")
     own = Shards(tmp_path / "out" / "frames")
     drawn = {emotion: Shards(tmp_path / "out" / "emotions" / emotion) for emotion in EMOTIONS}
     assert sorted(own) == sorted(drawn["FEA"]) == ["a_half", "a_open", "a_shut", "b_only"]
     assert own["a_shut"][0, 0, 0, 0] == EMOTIONS.index("HAP")
     assert own["a_half"][0, 0, 0, 0] == EMOTIONS.index("NEU")  # nobody noted it
     for clip in own:
-        for emotion, clips in drawn.items():
-            assert (clips[clip][:, 0, 0] == EMOTIONS.index(emotion)).all()
-            assert np.array_equal(clips[clip][:, 1:], own[clip][:, 1:])
-            assert np.array_equal(clips[clip][:, 0, 1:3], own[clip][:, 0, 1:3])
+        for emotion, shown in drawn.items():
+            assert (shown[clip][:, 0, 0] == EMOTIONS.index(emotion)).all()
+            assert np.array_equal(shown[clip][:, 1:], own[clip][:, 1:])
+            assert np.array_equal(shown[clip][:, 0, 1:3], own[clip][:, 0, 1:3])
     assert np.array_equal(drawn["HAP"]["a_shut"], own["a_shut"])
 
 
-def test_silence_is_two_seconds_of_slight_noise_for_the_most_closed_and_the_most_open_photo(store, tmp_path):
-    opening = {clip: float(mouth_opening(store.landmarks.landmarks(clip)[0])) for clip in CLIPS}
+def test_silence_is_two_seconds_of_slight_noise_for_the_most_closed_and_the_most_open_photo(clips, tmp_path):
+    opening = {clip: float(mouth_opening(clips.landmarks(clip)[0])) for clip in CLIPS}
     assert opening["a_shut"] < opening["a_half"] < opening["a_open"]
-    assert silent_clips(store) == ["a_open", "a_shut", "b_only"]
-    synthesise("made_up", system("waveform_8000"), store, tmp_path / "out", seed=0, **VIDEO)
+    assert silent_clips(clips) == ["a_open", "a_shut", "b_only"]
+    synthesise(system("waveform_8000"), clips, tmp_path / "out")
     silent = Shards(tmp_path / "out" / "silence")
     assert sorted(silent) == ["a_open", "a_shut", "b_only"]
     for clip in silent:
         assert len(silent[clip]) == SILENCE_S * 25
-        assert np.array_equal(silent[clip][7, 1:], store.crops[clip][0, 1:])
+        assert np.array_equal(silent[clip][7, 1:], clips.crops[clip][0, 1:])
         # Six deviations of the noise, of 32767; speech is a hundred times as loud.
         assert silent[clip][0, 0, 1, 0] <= 6 * NOISE * 32767 / 100
         assert (Shards(tmp_path / "out" / "frames")[clip][0, 0, 1] > 50).all()
     assert not (tmp_path / "out" / "emotions").exists()
 
 
-def test_who_follows_landmarks_is_not_shown_silence(store, tmp_path):
-    synthesise("made_up", system("landmarks"), store, tmp_path / "out", seed=0, **VIDEO)
-    synthesise("static", None, store, tmp_path / "static", seed=0, **VIDEO)
+def test_who_follows_landmarks_is_not_shown_silence(clips, tmp_path):
+    synthesise(system("landmarks"), clips, tmp_path / "out")
+    make_reference("static", clips, tmp_path / "static", tmp_path / "static" / "videos", fps=25)
     for folder in ("out", "static"):
         assert sorted(path.name for path in (tmp_path / folder).iterdir()) == ["frames", "videos"]
 
 
-def test_the_same_seed_gives_the_same_silence(store, tmp_path):
+def test_the_same_seed_gives_the_same_silence(clips, tmp_path):
     for name, seed in (("one", 3), ("two", 3), ("three", 4)):
-        synthesise("made_up", system("waveform_8000", "emotion"), store, tmp_path / name, seed, **VIDEO)
+        synthesise(system("waveform_8000", "emotion"), clips, tmp_path / name, seed)
     one, two, three = (Shards(tmp_path / name / "silence") for name in ("one", "two", "three"))
     assert all(np.array_equal(one[clip], two[clip]) for clip in one)
     assert not all(np.array_equal(one[clip], three[clip]) for clip in one)
     assert one["a_open"][0, 0, 0, 0] == EMOTIONS.index("SAD")
+
+
+def test_a_videos_stamp_names_the_system_and_what_it_was_trained_on(clips, tmp_path):
+    """And not the commit, which would make all videos new with every line of documentation."""
+    synthesise(system("waveform_8000"), clips, tmp_path / "out")
+    with av.open(str(tmp_path / "out" / "videos" / "a_open.mp4")) as container:
+        assert container.metadata["comment"] == "synthetic talking head; system: made_up; key: 01234567"

@@ -30,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from pipeline import code
 from pipeline.corpus.shards import N_SHARDS, in_shards, shard_of, write_member, write_shard
 from pipeline.corpus.tables import Tables, frames_table, write_rejected, write_table_shard
 from pipeline.corpus.workers import each
@@ -124,24 +125,19 @@ def _bring_up_to_date(
 
 
 def fingerprint(stage: str) -> str:
-    """A checksum of a stage's code and parameters, as its dependencies in dvc.yaml name them.
+    """A checksum of a stage's code, and of the parameters that dvc.yaml lists for it.
 
-    Whatever is left out there, or has no part in a single clip (the share that may be rejected), is left out here.
+    What has no part in a single clip (the share that may be rejected) is left out.
     """
-    definition = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]
-    code = [Path(dep) for dep in definition["deps"] if dep.startswith(("stages/", "pipeline/"))]
-    files = sorted(file for dep in code for file in ([dep] if dep.is_file() else dep.rglob("*.py")))
     values = yaml.safe_load(Path("params.yaml").read_text())
     read = {}
-    for name in definition.get("params", []):
+    for name in yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage].get("params", []):
         read[name] = values
         for part in name.split("."):
             read[name] = read[name][part]
     read.pop("corpus.max_rejected", None)
-    hashed = hashlib.sha256(json.dumps(read, sort_keys=True).encode())
-    for file in files:
-        hashed.update(file.as_posix().encode() + b"\0" + file.read_bytes())
-    return hashed.hexdigest()
+    of_code = code.fingerprint(f"stages/{stage}.py")
+    return hashlib.sha256(json.dumps([of_code, read], sort_keys=True).encode()).hexdigest()
 
 
 def read_done(stage: str, data: Path = Path("data")) -> list[dict]:

@@ -10,9 +10,17 @@ from pipeline.evaluation.action_units import Counts, count, pooled, score
 from pipeline.features.action_units.units import AUS as MEASURED
 from pipeline.features.action_units.units import ActionUnits, without_missing
 from pipeline.features.windows import mfcc_windows
-from pipeline.models.action_units import AUS, AUClassifier, AudioToAU, lower_face
-from pipeline.training.action_units import au_labels, load_au_classifier, load_audio_to_au
+from pipeline.papers.chen_s.action_units import (
+    AUS,
+    AUClassifier,
+    AUClassifierSettings,
+    AudioToAU,
+    AudioToAUSettings,
+    lower_face,
+)
+from pipeline.papers.chen_s.labels import au_labels
 from pipeline.training.data import ClipStore, images_to_tensor
+from pipeline.training.trained import load_network
 
 SPLITS = ("train", "test_sentences", "test")
 
@@ -24,12 +32,13 @@ def recognition_scores(data: Path) -> dict[str, dict[str, dict]]:
     Counts are summed over a split's clips. An action unit that never occurs there has no figures and is named in "absent"; a
     split without clips is left out.
     """
-    listener, about = load_audio_to_au(data / "audio_to_au")
-    classifier, _ = load_au_classifier(data / "au_classifier")
+    trained = data / "trained" / "chen_s"
+    listener, _ = load_network(trained / "audio_to_au", AudioToAU, AudioToAUSettings)
+    classifier, _ = load_network(trained / "au_classifier", AUClassifier, AUClassifierSettings)
     store = ClipStore(data, "crops", "mfcc", "action_units")
+    fps = store.preprocessing["fps"]
 
     def heard(clip: str) -> ActionUnits:
-        fps = about["preprocessing"]["fps"]
         return heard_units(listener, mfcc_windows(store.mfcc[clip], store.n_frames(clip), fps))
 
     def seen(clip: str) -> ActionUnits:

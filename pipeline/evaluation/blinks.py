@@ -7,17 +7,10 @@ import torch
 
 from pipeline.features.blinks import Blinks, blink_statistics, find_blinks
 from pipeline.features.landmarks import eye_aspect_ratio
-from pipeline.models.blink import BlinkNet, window_mmd
+from pipeline.papers.sinha.blink import VALIDATION, EyeWindows, eye_windows, untrained_network
+from pipeline.papers.sinha.blink_net import WARM_UP, BlinkNet, Settings, blink_displacements, on_the_face, window_mmd
 from pipeline.parameters import Parameters
-from pipeline.training.blink import (
-    VALIDATION,
-    WARM_UP,
-    EyeWindows,
-    blink_displacements,
-    load,
-    on_the_face,
-    untrained_network,
-)
+from pipeline.training.trained import load_network
 
 # Generated clips per real one, so that chance in them adds little to chance in the corpus.
 REPEATS = 10
@@ -29,8 +22,9 @@ def compare_blinks(p: Parameters, data: Path) -> tuple[dict[str, dict], dict[str
     Returns figures (`blink_statistics` of `ground_truth` and `generated`; under `mmd` the MMD² of the network, of the untrained
     one, and their ratio), and the blinks themselves.
     """
-    windows = EyeWindows(p, data)
-    network, _ = load(data / "blink")
+    windows = eye_windows(p, data)
+    network, _ = load_network(data / "trained" / "sinha" / "blink", BlinkNet, Settings)
+    fps = windows.store.preprocessing["fps"]
     lengths = [len(clip) for clip in windows.train] * REPEATS
     # Each is a video of its own, with a seed of its own.
     generated = [blink_displacements(network, n, p.seed * len(lengths) + k) for k, n in enumerate(lengths)]
@@ -38,17 +32,17 @@ def compare_blinks(p: Parameters, data: Path) -> tuple[dict[str, dict], dict[str
         name: [eye_aspect_ratio(windows.mean_neutral + displacements) for displacements in clips]
         for name, clips in {"ground_truth": map(on_the_face, windows.train), "generated": generated}.items()
     }
-    trained, untrained = (discrepancy(net, windows) for net in (network, untrained_network(p, windows)))
+    trained, untrained = (discrepancy(net, windows, p.seed) for net in (network, untrained_network(windows, p.seed)))
     mmd = {"trained": trained, "untrained": untrained, "factor": untrained / trained}
-    statistics = {name: blink_statistics(clips, p.corpus.fps) for name, clips in ratios.items()} | {"mmd": mmd}
+    statistics = {name: blink_statistics(clips, fps) for name, clips in ratios.items()} | {"mmd": mmd}
     rounded = {name: {key: _rounded(value) for key, value in group.items()} for name, group in statistics.items()}
-    return rounded, {name: find_blinks(clips, p.corpus.fps) for name, clips in ratios.items()}
+    return rounded, {name: find_blinks(clips, fps) for name, clips in ratios.items()}
 
 
 @torch.inference_mode()
-def discrepancy(network: BlinkNet, windows: EyeWindows) -> float:
+def discrepancy(network: BlinkNet, windows: EyeWindows, seed: int) -> float:
     """MMD² of what a network generates from the training windows."""
-    batch = windows.windows(windows.train, VALIDATION, np.random.default_rng(windows.seed))
+    batch = windows.windows(windows.train, VALIDATION, np.random.default_rng(seed))
     return window_mmd(batch.real, network(batch.noise)[0][:, WARM_UP:], windows.unit).item()
 
 

@@ -160,6 +160,35 @@ def action_unit_details(clips: list[Measured]) -> dict[str, object]:
     }
 
 
+def summarise_split(
+    table: pd.DataFrame,
+    by_system: dict[str, list[Measured]],
+    fps: float,
+    seed: int,
+    samples: int,
+    image_size: int,
+    detection_size: int,
+) -> dict[str, object]:
+    """All figures of one split's clips: means, intervals, counts, by emotion and by subject, and what changes them.
+
+    table: as of `summarise`, with the columns emotion and subject; by_system: what was measured of the same clips.
+    """
+    means, limits = summarise(table), intervals(table, seed, samples)
+    for system, measured in by_system.items():
+        means[system] |= pooled_metrics(measured, fps)
+        limits[system] |= pooled_intervals(measured, seed, samples)
+    return {
+        "clips": table["clip"].nunique(),
+        "n": counts(table),
+        "means": means,
+        "intervals": limits,
+        "action_units": {system: action_unit_details(measured) for system, measured in by_system.items()},
+        "by_emotion": {emotion: summarise(rows) for emotion, rows in table.groupby("emotion")},
+        "by_subject": {subject: summarise(rows) for subject, rows in table.groupby("subject")},
+        "signature": signature(image_size, detection_size),
+    }
+
+
 def _without_gaps(track: np.ndarray) -> np.ndarray:
     """A track (T,), with what is NaN interpolated over time."""
     frames, known = np.arange(len(track)), ~np.isnan(track)

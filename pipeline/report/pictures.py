@@ -14,21 +14,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.blinks import Blinks
+from pipeline.papers.registry import SYSTEMS
+from pipeline.references import COLOURS as REFERENCE_COLOURS
 
-COLOURS = {
-    "ground_truth": "#444444",
-    "static": "#aaaaaa",
-    "speech_without_fm": "#c44e52",
-    "speech": "#dd8452",
-    "landmark": "#4c72b0",
-    "speech_landmark": "#55a868",
-    "atvgnet": "#8172b3",
-    "identity_preserving": "#937860",
-    "atvgnet_true_landmarks": "#c5b9e0",
-    "identity_preserving_true_landmarks": "#d3c0b0",
-    "audio_au": "#64b5cd",
-    "emotion": "#da8bc3",
-}
+# In the order of charts.
+COLOURS = REFERENCE_COLOURS | {name: declared.colour for name, declared in SYSTEMS.items()}
 # What the charts show of metrics/evaluation.json: label, and which way is better.
 CHARTED = {
     "lmd": "LMD (px) ↓",
@@ -109,16 +99,16 @@ def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict]) ->
 
 
 def loss_curves(path: Path, losses: dict[str, pd.DataFrame]) -> None:
-    """One panel per column of the systems' loss tables, a line per system."""
+    """One panel per column of the trainings' loss tables, a line per training."""
     # First what all of them have: its panel bears the legend.
     columns = dict.fromkeys(["validation_error", *(column for table in losses.values() for column in table.columns)])
-    columns = [column for column in columns if column != "epoch"]
+    columns = [column for column in columns if column not in ("phase", "epoch")]
     n_rows = -(-len(columns) // 3)
     figure, axes = plt.subplots(n_rows, 3, figsize=(13, 2.8 * n_rows), layout="constrained", squeeze=False)
     for axis, column in zip(axes.flat, columns, strict=False):
-        for system, table in losses.items():
+        for k, (training, table) in enumerate(losses.items()):
             if column in table:
-                axis.plot(table["epoch"], table[column], label=system, color=COLOURS[system])
+                axis.plot(table["epoch"], table[column], label=training.replace("_", " "), color=f"C{k}")
         axis.set_title(column.replace("_", " "), fontsize=10)
         axis.set_xlabel("epoch", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
@@ -153,7 +143,7 @@ def blink_distributions(path: Path, blinks: dict[str, Blinks], fps: float) -> No
     # Times are whole numbers of frames, of which every bin holds as many as any other: its width, and where the first begins.
     frame = 1 / fps
     bins = {"durations": (frame, -frame / 2), "counts": (1, -0.5), "intervals": (4 * frame, -frame / 2)}
-    colours = {"ground_truth": COLOURS["ground_truth"], "generated": COLOURS["identity_preserving"]}
+    colours = {"ground_truth": COLOURS["ground_truth"], "generated": COLOURS["sinha"]}
     panels = {"duration (s)": "durations", "blinks per clip": "counts", "start to start of the next (s)": "intervals"}
     figure, axes = plt.subplots(1, len(panels), figsize=(12, 2.8), layout="constrained")
     for axis, (label, field) in zip(axes, panels.items(), strict=True):

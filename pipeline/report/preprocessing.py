@@ -1,6 +1,5 @@
 """What became of a corpus's clips on their way to training: figures, and one page to look at."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from zlib import crc32
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment
 
+from pipeline.corpus.about import read_about
 from pipeline.corpus.incremental import read_done
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
@@ -39,6 +39,14 @@ def rejected_clips(data: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(data / stage / "rejected.parquet") for stage in ("clips", *STAGES)])
 
 
+def usable_clips(data: Path) -> pd.DataFrame:
+    """The clips that came through every stage: clip, subject, sentence, emotion, level, split."""
+    clips = pd.read_parquet(data / "clips" / "clips.parquet")
+    usable = set.intersection(*(set(table.index[table["reason"].isna()]) for table in done_tables(data).values()))
+    described = clips[["clip", "subject", "sentence", "emotion", "level", "split"]]
+    return described[described["clip"].isin(usable)].reset_index(drop=True)
+
+
 def summarise_preprocessing(data: Path, fps: float, action_units_backend: str) -> dict[str, object]:
     """Counts of clips and rejections; faces, jitter, blinks, action units, sound, sync; frames per second and process.
 
@@ -51,7 +59,8 @@ def summarise_preprocessing(data: Path, fps: float, action_units_backend: str) -
     units = done["action_units"]
     # As decoded: the lengths that containers state are often those of the longer of the two.
     gap = (audio["frames"] / fps - audio["seconds_of_audio"]).abs()
-    characters = json.loads((data / "character_features" / "about.json").read_text())
+    about_characters = read_about(data / "character_features")
+    characters = about_characters | about_characters["characters"]
     seen = units["frames"].sum() - units["frames_missing"].sum()
     return _rounded(
         {

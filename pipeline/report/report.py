@@ -8,8 +8,9 @@ import pandas as pd
 
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards
+from pipeline.evaluation.action_units import SPEECH_AUS
 from pipeline.features.blinks import Blinks
-from pipeline.models.action_units import AUS
+from pipeline.papers.registry import PAPERS, SYSTEMS, paper
 from pipeline.report.page import data_uri, render_page
 from pipeline.report.pictures import (
     COLOURS,
@@ -22,16 +23,9 @@ from pipeline.report.pictures import (
     save_image,
     with_header,
 )
+from pipeline.systems.card import read_card
 
 GRID_ROWS = 6  # subjects whose faces are shown in every emotion
-
-# Loss tables below metrics/losses that share a picture: its name, its title, and which they are.
-LOSSES = {
-    "end_to_end": ("Losses of the end-to-end systems", "*.csv"),
-    "audio_to_landmark": ("Losses from speech to landmarks", "audio_to_landmark/*.csv"),
-    "landmark_to_texture": ("Losses from landmarks to frames", "landmark_to_texture/*.csv"),
-}
-
 
 def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_clips: int) -> None:
     """Write contact sheets, charts and index.html to data/report. `split`: whose clips are shown."""
@@ -42,16 +36,19 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     openings = pd.read_parquet(evaluation / "mouth_opening.parquet")
     systems = [system for system in COLOURS if system in means]
 
-    blinks = json.loads((evaluation / "blinks.json").read_text())
+    blinks = json.loads((data / "blinks.json").read_text())
     found = {name: Blinks(**{k: np.array(v) for k, v in fields.items()}) for name, fields in blinks.items()}
     blink_distributions(out / "blinks.png", found, fps)
     bar_chart(out / "metrics.png", means, details["intervals"])
-    for part, (_, pattern) in LOSSES.items():
-        tables = {path.stem: path for path in sorted((metrics / "losses").glob(pattern))}
-        tables = {system: losses(tables[system], data / part / system) for system in COLOURS if system in tables}
-        loss_curves(out / f"losses_{part}.png", {system: table for system, table in tables.items() if len(table)})
+    losses = {}
+    for of_paper in PAPERS:
+        tables = {name: pd.read_csv(metrics / "losses" / f"{of_paper}_{name}.csv") for name in paper(of_paper).trainings}
+        tables = {name: table for name, table in tables.items() if len(table)}
+        if tables:
+            losses[f"Losses: {paper(of_paper).title.split(',')[0]}"] = out / f"losses_{of_paper}.png"
+            loss_curves(out / f"losses_{of_paper}.png", tables)
 
-    table = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")
+    table = pd.read_parquet(data / "usable_clips.parquet").set_index("clip")
     crops = Shards(data / "alignment" / "crops")
     frames = {system: Shards(data / "synthesis" / system / "frames") for system in systems}
     shown = _spread([clip for clip in frames["static"] if table.loc[clip, "split"] == split], n_clips)
@@ -66,10 +63,10 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         "Metrics, with 95 % intervals": out / "metrics.png",
         f"Mouth opening in {shown[0]}": out / "mouth_opening.png",
         "Blinks: generated and real": out / "blinks.png",
-        **{title: out / f"losses_{part}.png" for part, (title, _) in LOSSES.items()},
+        **losses,
     }
     subjects = table.loc[[clip for clip in frames["static"] if table.loc[clip, "split"] == split], "subject"]
-    emotions, emotion_pictures = json.loads((evaluation / "emotion.json").read_text()).get(split), {}
+    emotions, emotion_pictures = json.loads((data / "emotions.json").read_text()).get(split), {}
     if emotions:
         conditioned = [s for s in systems if (data / "synthesis" / s / "emotions").exists()]
         # Real clips are judged where they are labelled.
@@ -83,7 +80,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
             emotion_pictures[f"{system}: one speech in every emotion"] = out / f"emotions_{system}.png"
     sheets = silence_sheets(data, out, systems, set(subjects.index), step, n_clips)
 
-    maps = {system: data / "synthesis" / system / "maps" / f"{shown[0]}.png" for system in systems}
+    maps = {system: data / "videos" / system / "maps" / f"{shown[0]}.png" for system in systems}
     page = render_page(
         means=means,
         intervals=details["intervals"],
@@ -92,9 +89,9 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         split=split,
         preprocessing=json.loads((metrics / "preprocessing.json").read_text()),
         motion=json.loads((metrics / "landmarks.json").read_text()),
-        perceptual=json.loads((metrics / "perceptual.json").read_text()),
-        recognition=json.loads((metrics / "action_units.json").read_text()),
-        recognised_units=[f"AU{au}" for au in AUS],
+        perceptual=perceptual_origins(data, systems),
+        recognition=json.loads((metrics / "recognition.json").read_text()),
+        recognised_units=[f"AU{au}" for au in SPEECH_AUS],
         action_units=details["action_units"],
         silence=json.loads((metrics / "silence.json").read_text()),
         silence_sheets={path.stem: data_uri(path, "image/png") for path in sheets},
@@ -104,7 +101,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         maps={system: data_uri(path, "image/png") for system, path in maps.items() if path.exists()},
         systems=systems,
         clips={
-            clip: {s: data_uri(data / "synthesis" / s / "videos" / f"{clip}.mp4", "video/mp4") for s in systems}
+            clip: {s: data_uri(data / "videos" / s / f"{clip}.mp4", "video/mp4") for s in systems}
             for clip in shown
         },
         sheets={clip: data_uri(out / "contact_sheets" / f"{clip}.png", "image/png") for clip in shown},
@@ -112,17 +109,11 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     (out / "index.html").write_text(page)
 
 
-def losses(path: Path, trained: Path) -> pd.DataFrame:
-    """A system's table of losses; where it was trained in two phases, both, one after the other.
-
-    trained: the folder of its checkpoints.
-    """
-    table, first = pd.read_csv(path), trained / "warm_up" / "losses.csv"
-    # Of a training that was skipped there may be the first phase of an earlier one.
-    if table.empty or not first.exists():
-        return table
-    before = pd.read_csv(first)
-    return pd.concat([before, table.assign(epoch=table["epoch"] + len(before))])
+def perceptual_origins(data: Path, systems: list[str]) -> dict[str, dict[str, str]]:
+    """By what features each system with a perceptual loss was trained, as its card says."""
+    cards = {system: read_card(data / "systems" / system) for system in systems if system in SYSTEMS}
+    origins = {s: [about.get("perceptual") for about in card["networks"].values()] for s, card in cards.items()}
+    return {system: found[0] for system, found in origins.items() if any(found)}
 
 
 def silence_sheets(

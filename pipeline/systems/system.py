@@ -1,57 +1,64 @@
-"""What all systems have in common: one interface, of which synthesis and the command line know nothing more."""
+"""A trained system in use: loaded from its folder, it draws frames from a photo and what drives it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-# Frames that are generated at a time; recurrent states go on from one piece to the next, so that there is no seam, and speech
-# of any length takes the memory of one piece.
-PIECE = 50
-
-
-@dataclass(frozen=True)
-class Driving:
-    """What drives a clip of `n_frames`; of the optional ones, those that the system needs."""
-
-    n_frames: int
-    photo_landmarks: np.ndarray  # (68, 2), of the photo's face in crop pixels
-    mel: np.ndarray | None = None  # log-mel speech (columns, bands)
-    mfcc: np.ndarray | None = None  # (columns of 10 ms, 12)
-    characters: np.ndarray | None = None  # scores of characters or phones (n_frames, 16, symbols)
-    waveform_8000: np.ndarray | None = None  # int16, speech at 8 kHz (windows.from_int16)
-    emotion: str | None = None  # one of ANG, DIS, FEA, HAP, NEU, SAD
-    landmarks: np.ndarray | None = None  # (n_frames, 68, 2), of this face, in crop pixels
-
-
-class Drawn(NamedTuple):
-    """A frame; and, where it is composed, what is drawn anew and where: image = change · colour + (1 − change) · photo."""
-
-    image: np.ndarray  # uint8 (S, S, 3)
-    colour: np.ndarray | None = None  # uint8 (S, S, 3)
-    change: np.ndarray | None = None  # uint8 (S, S), 255 = drawn anew
+from pipeline.errors import UserError
+from pipeline.papers.interface import Drawn, Driving
+from pipeline.papers.registry import PAPER_OF
+from pipeline.systems.card import CARD, read_card
+from pipeline.systems.preprocessing import Preprocessing
+from pipeline.training.trained import build
 
 
 @dataclass(frozen=True)
 class System:
-    """A trained system.
-
-    needs: the names of Driving's fields that drive it. preprocessing: how its training's input was made, and so its own has to
-    be: fps, transform, template, and what its features need. frames: (photo uint8 (S, S, 3), driving, seed) → frames, one by
-    one, in constant memory; equal seeds give equal frames. landmarks: of systems that predict them, (driving, seed) → those
-    that they draw from, (n_frames, 68, 2) in crop pixels.
-    """
+    """A system in use. needs: names of `Driving`'s fields that drive it; frames, landmarks: as of `interface.Use`."""
 
     name: str
+    card: dict[str, Any]
     needs: frozenset[str]
-    image_size: int
-    preprocessing: dict
+    preprocessing: Preprocessing
     frames: Callable[[np.ndarray, Driving, int], Iterator[Drawn]]
-    landmarks: Callable[[Driving, int], np.ndarray] | None = None
+    landmarks: Callable[[Driving, int], np.ndarray] | None
+
+    @property
+    def image_size(self) -> int:
+        """Pixels of a frame's side."""
+        return self.preprocessing.image_size
+
+    def speech(self, waveform: np.ndarray, sample_rate: int, n_frames: int) -> dict[str, np.ndarray]:
+        """The features of speech that drive the system; see `Preprocessing.speech`."""
+        return self.preprocessing.speech(waveform, sample_rate, n_frames, self.needs)
+
+    @property
+    def key(self) -> str:
+        """Of all that its networks were trained on and with, shortened: says more than the state of the code."""
+        return "-".join(about["key"][:8] for about in self.card["networks"].values())
 
 
-def pieces(n_frames: int) -> Iterator[slice]:
-    """Spans of at most PIECE frames that cover n_frames, in order."""
-    for start in range(0, n_frames, PIECE):
-        yield slice(start, min(start + PIECE, n_frames))
+def load_system(folder: Path) -> System:
+    """A trained system, ready to use. Raises UserError where a file is missing, damaged or does not fit the others."""
+    card = read_card(folder)
+    module = import_module(f"pipeline.papers.{_known_paper(card, folder)}.use")
+    how = dict(card["preprocessing"])
+    characters = how.get("characters")
+    if characters and (folder / str(characters["model"])).is_file():
+        how["characters"] = characters | {"model": str(folder / characters["model"])}
+
+    def network(training: str, kind: type, settings: type) -> Any:
+        return build(folder / f"{training}.safetensors", card["networks"][training]["settings"], kind, settings)
+
+    frames, landmarks = module.load(card["system"], network, how)
+    return System(card["system"], card, frozenset(card["needs"]), Preprocessing.of(how), frames, landmarks)
+
+
+def _known_paper(card: dict[str, Any], folder: Path) -> str:
+    if PAPER_OF.get(card["system"]) != card["paper"]:
+        raise UserError(f"{folder / CARD}: there is no system {card['system']} of the paper {card['paper']} here")
+    return card["paper"]

@@ -1,37 +1,35 @@
 """Clips for training and synthesis, read from the memory-mapped shards."""
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from pipeline.corpus.about import read_about
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError
-from pipeline.parameters import Parameters
 
-# What every training's result depends on, beside its paper's own modules.
-SHARED_CODE = ("models/blocks.py", *(f"training/{name}.py" for name in ("checkpoints", "data", "loop", "machine")))
-
-# What the stages before training leave of each clip: where, and how it is read.
+FACES = ("fps", "landmarks", "face_parsing", "transform", "image_size", "template")
+# What the stages before training leave of each clip: where, how it is read, and what of about.json says how it was made.
 SOURCES = {
-    "crops": ("alignment/crops", Shards),
-    "neutral": ("alignment/neutral", Shards),
-    "landmarks": ("alignment/landmarks", Tables),
-    "heatmaps": ("heatmaps/images", Shards),
-    "action_units": ("action_units/units", Tables),
-    "waveform": ("audio_features/waveform", Shards),
-    "waveform_8000": ("audio_features/waveform_8000", Shards),
-    "mel": ("audio_features/mel", Shards),
-    "mfcc": ("audio_features/mfcc", Shards),
-    "characters": ("character_features/windows", Shards),
+    "crops": ("alignment/crops", Shards, FACES),
+    "neutral": ("alignment/neutral", Shards, FACES),
+    "landmarks": ("alignment/landmarks", Tables, FACES),
+    "heatmaps": ("heatmaps/images", Shards, ("sigma",)),
+    "action_units": ("action_units/units", Tables, ("labels",)),
+    "waveform": ("audio_features/waveform", Shards, ("sample_rate",)),
+    "waveform_8000": ("audio_features/waveform_8000", Shards, ()),
+    "mel": ("audio_features/mel", Shards, ("mel",)),
+    "mfcc": ("audio_features/mfcc", Shards, ()),
+    "characters": ("character_features/windows", Shards, ("characters",)),
 }
 
 
@@ -52,7 +50,7 @@ class ClipStore:
     def __init__(self, data: Path, *sources: str):
         self.data, self.sources = data, sources
         for source in sources:
-            folder, kind = SOURCES[source]
+            folder, kind, _ = SOURCES[source]
             setattr(self, source, kind(data / folder))
         clips = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")
         self.clips = clips[[all(clip in getattr(self, source) for source in sources) for clip in clips.index]]
@@ -78,24 +76,26 @@ class ClipStore:
         """The clip's number of frames."""
         return self.landmarks.frames(clip) if "landmarks" in self.sources else len(self.crops[clip])
 
-    def files(self) -> list[Path]:
-        """All files that the sources consist of, and the table of clips."""
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """How the sources were made, by what the stages that made them say of it."""
+        how = {}
+        for source in self.sources:
+            folder, _, keys = SOURCES[source]
+            if keys:
+                about = read_about(self.data / Path(folder).parts[0])
+                how |= {key: about[key] for key in keys}
+        return how
+
+    def digest(self) -> str:
+        """SHA-256 of all files that the sources consist of, and of the table of clips."""
         folders = [self.data / SOURCES[source][0] for source in self.sources]
         shards = [path for folder in folders for path in folder.glob("shard-*")]
-        return [self.data / "clips" / "clips.parquet", *shards]
-
-
-def training_key(description: dict, store: ClipStore, modules: Iterable[str]) -> str:
-    """A fingerprint of all that a training depends on: what `description` says, shards, and the code of networks and training.
-
-    modules: the paper's own, such as `models/atvgnet.py`.
-    """
-    fingerprint = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-    package = Path(__file__).parents[1]
-    for path in sorted([*(package / module for module in (*SHARED_CODE, *modules)), *store.files()]):
-        with path.open("rb") as file:
-            fingerprint.update(hashlib.file_digest(file, "sha256").digest())
-    return fingerprint.hexdigest()
+        total = hashlib.sha256()
+        for path in sorted([self.data / "clips" / "clips.parquet", *shards]):
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        return total.hexdigest()
 
 
 def images_to_tensor(images: np.ndarray) -> Tensor:
@@ -121,8 +121,8 @@ class Excerpts(ABC):
     unbroken one does.
     """
 
-    def __init__(self, store: ClipStore, length: int | None, seed: int, batch: int | None = None):
-        self.store, self.length, self.seed, self.batch = store, length, seed, batch
+    def __init__(self, store: ClipStore, length: int | None, batch: int | None = None):
+        self.store, self.length, self.batch = store, length, batch
         self.train = store.train
 
     @abstractmethod
@@ -132,18 +132,16 @@ class Excerpts(ABC):
     def __len__(self) -> int:
         return -(-len(self.train) // (self.batch or 1))
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor | None, ...]]:
-        rng = np.random.default_rng([self.seed, number])
+    def epoch(self, seed: int, number: int) -> Iterator[tuple[Tensor | None, ...]]:
+        rng = np.random.default_rng([seed, number])
         clips = rng.permutation(self.train)
         return self._batches(self.excerpt(clip, self._span(clip, rng), rng, augment=True) for clip in clips)
 
-    def validation(self) -> Iterator[tuple[Tensor | None, ...]]:
+    def validation(self, seed: int) -> Iterator[tuple[Tensor | None, ...]]:
         """Clip by clip, with the same draws every time."""
         for k, clip in enumerate(self.store.validation):
             whole = slice(0, self.store.n_frames(clip))
-            yield from self._batches(
-                iter([self.excerpt(clip, whole, np.random.default_rng([self.seed, k]), augment=False)])
-            )
+            yield from self._batches(iter([self.excerpt(clip, whole, np.random.default_rng([seed, k]), augment=False)]))
 
     def _span(self, clip: str, rng: np.random.Generator) -> slice:
         """Where the excerpt lies; of a clip that is no longer, all of it."""
@@ -159,11 +157,7 @@ class Excerpts(ABC):
             yield type(group[0])(*map(torch.stack, zip(*group, strict=True)))
 
 
-def about_crops(p: Parameters, data: Path) -> dict[str, object]:
-    """What a checkpoint says of the crops that it was trained on, and so of those that it can be used on."""
-    return {
-        "fps": p.corpus.fps,
-        "transform": p.alignment.transform,
-        "template": np.load(data / "alignment" / "template.npy").tolist(),
-        "image_size": p.alignment.image_size,
-    }
+def held(span: slice, length: int, n_frames: int) -> np.ndarray:
+    """The indices of `length` frames from the span's start. A clip that is shorter is held at its last frame: a batch has one
+    length."""
+    return np.minimum(span.start + np.arange(length), n_frames - 1)

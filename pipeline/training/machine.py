@@ -1,12 +1,21 @@
 """Which device and arithmetic a training runs on."""
 
+from typing import NamedTuple
+
 import torch
 from lightning_fabric import Fabric
 
 from pipeline.errors import UserError
 
 
-def fabric_for(device: str, precision: str) -> tuple[Fabric, torch.memory_format]:
+class Machine(NamedTuple):
+    """The launcher, which moves what it is given to the device and computes in its arithmetic, and the networks' layout."""
+
+    fabric: Fabric
+    memory_format: torch.memory_format
+
+
+def machine_for(device: str, precision: str) -> Machine:
     """The launcher for `training.device` and `training.precision`, and the memory format in which convolutions are fastest.
 
     `auto` takes a GPU where there is one, and bfloat16 where the processor multiplies it natively. Measured at 64 px: AVX-512
@@ -21,4 +30,4 @@ def fabric_for(device: str, precision: str) -> tuple[Fabric, torch.memory_format
     channels_last = (on_gpu or has_amx) and precision == "bf16-mixed"
     fabric = Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=precision)
     print(f"device: {fabric.device}, precision {precision}" + (", channels-last" if channels_last else ""))
-    return fabric, torch.channels_last if channels_last else torch.contiguous_format
+    return Machine(fabric, torch.channels_last if channels_last else torch.contiguous_format)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import code
 from pipeline.corpus import incremental
 from pipeline.corpus.incremental import fingerprint, read_done
 from pipeline.corpus.shards import Shards
@@ -194,22 +195,37 @@ def test_killed_while_a_shard_is_moved_into_place(tmp_path, clean, monkeypatch, 
     assert content(tmp_path) == clean
 
 
-def test_a_fingerprint_is_of_the_code_and_the_parameters_that_a_stage_lists(tmp_path, monkeypatch):
+def test_a_fingerprint_is_of_the_stages_code_and_of_the_parameters_that_it_lists(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for path, text in {
-        "dvc.yaml": "stages: {s: {deps: [data/x, stages/s.py, pipeline/a], params: [corpus.fps, corpus.max_rejected]}}",
-        "params.yaml": "corpus: {fps: 25, max_rejected: 0.1, root: here}",
-        "stages/s.py": "1",
-        "pipeline/a/b.py": "2",
-        "pipeline/c.py": "3",
-    }.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    first = fingerprint("s")
-    (tmp_path / "pipeline/c.py").write_text("4")
-    (tmp_path / "params.yaml").write_text("corpus: {fps: 25, max_rejected: 0.9, root: there}")
-    assert fingerprint("s") == first
-    (tmp_path / "params.yaml").write_text("corpus: {fps: 30, max_rejected: 0.1, root: here}")
-    second = fingerprint("s")
-    (tmp_path / "pipeline/a/b.py").write_text("5")
-    assert len({first, second, fingerprint("s")}) == 3
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+
+    def with_change(path="stages/s.py", text="from pipeline.a.b import X  # the stage"):
+        """The stage's fingerprint with one file as given, and the others as they are."""
+        planted = {
+            "dvc.yaml": "stages: {s: {deps: [data/x, pipeline/c.py], params: [corpus.fps, corpus.max_rejected]}}",
+            "params.yaml": "corpus: {fps: 25, max_rejected: 0.1, root: here}",
+            "stages/s.py": "from pipeline.a.b import X",
+            "pipeline/a/b.py": "X = 1",
+            "pipeline/c.py": "Y = 2",
+        }
+        for name, content in (planted | {path: text}).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(content)
+        code._imports.cache_clear()
+        code._meaning.cache_clear()
+        return fingerprint("s")
+
+    try:
+        first = with_change()
+        # What the stage does not import does nothing, even where dvc.yaml names it; nor does a parameter that is not listed.
+        assert with_change("pipeline/c.py", "Y = 3") == first
+        assert with_change("params.yaml", "corpus: {fps: 25, max_rejected: 0.9, root: there}") == first
+        others = [
+            with_change("params.yaml", "corpus: {fps: 30, max_rejected: 0.1, root: here}"),
+            with_change("pipeline/a/b.py", "X = 2"),
+            with_change("stages/s.py", "from pipeline.a.b import X as Z"),
+        ]
+    finally:
+        code._imports.cache_clear()
+        code._meaning.cache_clear()
+    assert len({first, *others}) == 4

@@ -4,7 +4,7 @@ import torch
 from pipeline.evaluation.action_units import count, score
 from pipeline.evaluation.au_recognition import heard_units, seen_units, units_of
 from pipeline.features.action_units.units import AUS
-from pipeline.models.action_units import AUs
+from pipeline.papers.chen_s.action_units import AUs
 
 
 def test_labels_become_action_units_by_name():

@@ -1,12 +1,41 @@
+"""Clips as trainings see them: which, in what order, and what is known of how they were made."""
+
 import shutil
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
-from pipeline.corpus.shards import write_shards
-from pipeline.training.data import ClipStore, heatmaps_to_tensor, images_to_tensor, tensor_to_images
-from pipeline.training.kesim_erzin import Clips, noise_vector
+from pipeline.corpus.about import write_about
+from pipeline.corpus.shards import Shards, in_shards, write_shards
+from pipeline.errors import UserError
+from pipeline.training.data import (
+    ClipStore,
+    Excerpts,
+    heatmaps_to_tensor,
+    held,
+    images_to_tensor,
+    tensor_to_images,
+)
+
+
+class Excerpt(NamedTuple):
+    """Where an excerpt comes from, a number drawn with it, and its frames."""
+
+    clip: Tensor  # (), the clip's number
+    span: Tensor  # (2,)
+    drawn: Tensor  # ()
+    frames: Tensor  # (T, 3, S, S)
+
+
+class Drawing(Excerpts):
+    def excerpt(self, clip, span, rng, augment):
+        drawn = torch.tensor(rng.random() if augment else -1 - rng.random())
+        frames = images_to_tensor(self.store.crops[clip][span])
+        return Excerpt(torch.tensor(int(clip[-1])), torch.tensor([span.start, span.stop]), drawn, frames)
 
 
 @pytest.fixture
@@ -14,12 +43,8 @@ def store(data):
     return ClipStore(data, "crops", "heatmaps", "mel")
 
 
-@pytest.fixture
-def clips_of(store):
-    def make(speech=True, landmarks=True, excerpt_frames=8, seed=0):
-        return Clips(store, excerpt_frames, seed, speech, landmarks, columns=2.4231, context=5)
-
-    return make
+def equal(a, b):
+    return all(torch.equal(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True))
 
 
 def test_images_survive_the_way_to_the_network_and_back():
@@ -30,48 +55,64 @@ def test_images_survive_the_way_to_the_network_and_back():
     assert heatmaps_to_tensor(np.full((2, 4, 4), 255, np.uint8)).max() == 1
 
 
-def test_an_excerpt_is_that_part_of_the_clip_and_its_reference_the_first_frame(clips_of):
-    clips, noise = clips_of(), noise_vector(0)
-    whole, part = clips.clip("clip0", noise), clips.clip("clip0", noise, span=slice(3, 9))
-    for name in ("frames", "mel", "heatmaps"):
-        torch.testing.assert_close(getattr(part, name), getattr(whole, name)[3:9])
-    torch.testing.assert_close(part.reference, whole.frames[0])
-    torch.testing.assert_close(part.reference_heatmap, whole.heatmaps[0])
+def test_an_epoch_is_every_training_clip_once_in_any_order(store):
+    excerpts, orders = Drawing(store, 8), set()
+    assert len(excerpts) == 3
+    for number in range(20):
+        seen = [int(excerpt.clip) for excerpt in excerpts.epoch(0, number)]
+        assert sorted(seen) == [0, 1, 2]
+        orders.add(tuple(seen))
+    assert len(orders) == 6
 
 
-def test_mirroring_turns_pictures_and_leaves_speech(clips_of):
-    clips, noise = clips_of(), noise_vector(0)
-    straight, mirrored = clips.clip("clip0", noise), clips.clip("clip0", noise, mirror=True)
-    for name in ("frames", "heatmaps", "reference", "reference_heatmap"):
-        torch.testing.assert_close(getattr(mirrored, name), getattr(straight, name).flip(-1))
-    torch.testing.assert_close(mirrored.mel, straight.mel)
+def test_an_epoch_depends_on_seed_and_number_only(store):
+    def epoch(seed, number):
+        return list(Drawing(store, 8).epoch(seed, number))
+
+    assert equal(epoch(0, 3), epoch(0, 3))
+    assert not equal(epoch(0, 3), epoch(0, 4)) and not equal(epoch(0, 3), epoch(1, 3))
+    # Not on what was drawn before, from the same excerpts or elsewhere.
+    excerpts = Drawing(store, 8)
+    next(excerpts.epoch(0, 0)), list(excerpts.validation(0)), np.random.random(5)
+    assert equal(excerpts.epoch(0, 3), epoch(0, 3))
 
 
-def test_an_epoch_is_every_training_clip_once_half_of_them_mirrored(clips_of):
-    clips = clips_of(landmarks=False)
-    firsts = {clip: clips.clip(clip, noise_vector(0)).reference for clip in clips.train}
-    mirrored, starts = [], set()
-    for number in range(40):
-        seen = []
-        for clip in clips.epoch(number):
-            assert clip.frames.shape[0] == 8
-            for name, first in firsts.items():
-                for flipped, reference in ((False, first), (True, first.flip(-1))):
-                    if torch.equal(clip.reference, reference):
-                        seen.append(name)
-                        mirrored.append(flipped)
-            starts.add(float(clip.frames[0, 0, 0, 0]))
-        assert len(clips) == 3 and sorted(seen) == clips.train == ["clip0", "clip1", "clip2"]
-    assert 0.35 < np.mean(mirrored) < 0.65
-    assert len(starts) > 10
+def test_an_excerpt_may_begin_anywhere_and_is_all_of_a_shorter_clip(store):
+    """Clips 0 to 2 have 14 to 16 frames; each of their frames is the first of some excerpt of 14, as far as one fits."""
+
+    def spans(length):
+        found = {0: set(), 1: set(), 2: set()}
+        for number in range(40):
+            for excerpt in Drawing(store, length).epoch(0, number):
+                found[int(excerpt.clip)].add(tuple(excerpt.span.tolist()))
+                start, stop = excerpt.span
+                whole = images_to_tensor(store.crops[f"clip{excerpt.clip}"])
+                assert torch.equal(excerpt.frames, whole[start:stop])
+        return found
+
+    assert spans(14) == {0: {(0, 14)}, 1: {(0, 14), (1, 15)}, 2: {(0, 14), (1, 15), (2, 16)}}
+    assert spans(15) == {0: {(0, 14)}, 1: {(0, 15)}, 2: {(0, 15), (1, 16)}}
+    assert spans(None) == {0: {(0, 14)}, 1: {(0, 15)}, 2: {(0, 16)}}
 
 
-def test_an_epoch_depends_on_seed_and_number_only(clips_of):
-    def frames(seed, number):
-        return torch.stack([clip.frames for clip in clips_of(seed=seed).epoch(number)])
+def test_batches_are_the_excerpts_stacked(store):
+    """Two, and the one that is left."""
+    single, batched = list(Drawing(store, 8).epoch(0, 5)), list(Drawing(store, 8, batch=2).epoch(0, 5))
+    assert len(batched) == len(Drawing(store, 8, batch=2)) == 2
+    assert batched[0].frames.shape == (2, 8, 3, 64, 64) and batched[1].frames.shape == (1, 8, 3, 64, 64)
+    for field in Excerpt._fields:
+        stacked = torch.cat([getattr(batch, field) for batch in batched])
+        assert torch.equal(stacked, torch.stack([getattr(excerpt, field) for excerpt in single]))
+    assert [len(Drawing(store, 8, batch=n)) for n in (1, 3, 4)] == [3, 1, 1]
 
-    torch.testing.assert_close(frames(0, 3), frames(0, 3))
-    assert not torch.equal(frames(0, 3), frames(0, 4)) and not torch.equal(frames(0, 3), frames(1, 3))
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_validation_is_whole_clips_with_the_same_draws_every_time(store, batch):
+    excerpts = Drawing(store, 8, batch)
+    (first,), (again,) = excerpts.validation(0), excerpts.validation(0)
+    assert equal([first], [again])
+    assert first.clip.flatten() == 3 and first.span.flatten().tolist() == [0, 17] and first.drawn < 0
+    assert not equal([first], excerpts.validation(1))
 
 
 def test_test_clips_are_never_trained_on(store):
@@ -79,26 +120,70 @@ def test_test_clips_are_never_trained_on(store):
     assert store.ids("test_sentences", "test") == ["clip4", "clip5"]
 
 
+def test_a_corpus_without_validation_clips_is_validated_on_training_clips(data):
+    splits(data, ["train"] * 5 + ["test"])
+    assert ClipStore(data, "crops").validation == ["clip0", "clip1", "clip2", "clip3"]
+
+
+def test_a_corpus_without_training_clips_is_one_line(data):
+    splits(data, ["test"] * 6)
+    store = ClipStore(data, "crops")
+    with pytest.raises(UserError, match=r"no clip is left to train on; data/\*/rejected\.parquet says why"):
+        Drawing(store, 8)
+
+
+def splits(data, names):
+    path = data / "clips" / "clips.parquet"
+    pd.read_parquet(path).assign(split=names).to_parquet(path)
+
+
 def test_a_clip_that_a_stage_rejected_is_not_used(data):
     shutil.rmtree(data / "audio_features" / "mel")
     write_shards(data / "audio_features" / "mel", [("clip0", np.zeros((30, 60), np.float32))])
     assert ClipStore(data, "crops", "heatmaps", "mel").ids("train") == ["clip0"]
+    assert ClipStore(data, "crops", "heatmaps").ids("train") == ["clip0", "clip1", "clip2"]
 
 
-def test_an_excerpt_may_begin_anywhere_and_is_all_of_a_shorter_clip(clips_of):
-    """Clips 0 to 2 have 14 to 16 frames; each of their frames is the first of some excerpt of 14, as far as one fits."""
-    spans = {clip: set() for clip in ("clip0", "clip1", "clip2")}
-    clips = clips_of(landmarks=False, excerpt_frames=14)
-    clips.excerpt = lambda clip, span, rng, augment: spans[clip].add((span.start, span.stop))
-    for number in range(40):
-        list(clips.epoch(number))
-    assert spans == {"clip0": {(0, 14)}, "clip1": {(0, 14), (1, 15)}, "clip2": {(0, 14), (1, 15), (2, 16)}}
-    clips.length = None
-    list(clips.epoch(0))
-    assert (0, 16) in spans["clip2"]
+def test_a_clip_has_as_many_frames_as_pictures_or_landmarks(data):
+    for sources in (("crops",), ("landmarks",), ("crops", "landmarks")):
+        assert [ClipStore(data, *sources).n_frames(f"clip{k}") for k in range(6)] == list(range(14, 20))
 
 
-def test_validation_is_whole_clips_with_the_same_noise_every_time(clips_of):
-    (first,), (again,) = clips_of().validation(), clips_of().validation()
-    assert first.n_frames == 17 and torch.equal(first.noise, again.noise)
-    torch.testing.assert_close(first.noise, noise_vector(0, 0))
+def test_a_short_clip_is_held_at_its_last_frame():
+    assert held(slice(2, 5), 6, 5).tolist() == [2, 3, 4, 4, 4, 4]
+    assert held(slice(2, 5), 3, 9).tolist() == [2, 3, 4]
+
+
+def test_the_sources_say_how_they_were_made(data):
+    faces = {"fps", "landmarks", "face_parsing", "transform", "image_size", "template"}
+    assert ClipStore(data, "crops").preprocessing.keys() == faces
+    how = ClipStore(data, "crops", "heatmaps", "mel", "characters").preprocessing
+    assert how.keys() == faces | {"sigma", "mel", "characters"}
+    assert how["fps"] == 25 and how["image_size"] == 64 and how["sigma"] == 1 and how["mel"]["mel_bands"] == 60
+    write_about(data / "heatmaps", sigma=2.5)
+    assert ClipStore(data, "crops", "heatmaps").preprocessing["sigma"] == 2.5
+    # MFCC are made in one way only.
+    assert ClipStore(data, "mfcc").preprocessing == {}
+
+
+def test_a_digest_is_of_the_sources_and_the_table_of_clips(data, tmp_path_factory):
+    def digest(folder=data):
+        return ClipStore(folder, "crops", "mel").digest()
+
+    before = digest()
+    assert digest(shutil.copytree(data, tmp_path_factory.mktemp("elsewhere") / "data")) == before
+    rewrite(data / "heatmaps" / "images", "clip5")
+    assert digest() == before
+    rewrite(data / "audio_features" / "mel", "clip5")
+    assert digest() != before
+    before = digest()
+    splits(data, ["train"] * 6)
+    assert digest() != before
+
+
+def rewrite(folder, clip):
+    """Change the first number of a clip."""
+    shards = Shards(folder)
+    arrays = {name: np.array(shards[name]) for name in (f"clip{k}" for k in range(6))}
+    arrays[clip].flat[0] += 1
+    write_shards(folder, ((name, arrays[name]) for name in in_shards(arrays)))

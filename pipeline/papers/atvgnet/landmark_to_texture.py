@@ -1,0 +1,68 @@
+"""How VG-net is trained: a photo and true landmarks to frames, against its discriminator (§3)."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch.optim import Adam
+
+from pipeline.features.landmarks import MIRRORED
+from pipeline.papers.atvgnet.vg_net import LandmarkToTexture, Settings, Video, about_centre
+from pipeline.parameters import Parameters
+from pipeline.training.data import ClipStore, Excerpts, held, images_to_tensor
+from pipeline.training.recipe import Phase, Recipe
+
+
+def recipe(p: Parameters, data: Path) -> Recipe:
+    """One GAN of VG-net and the discriminator that regresses landmarks."""
+    chosen = p.atvgnet.landmark_to_texture
+    store = ClipStore(data, "crops", "landmarks")
+    settings = Settings(store.preprocessing["image_size"], p.atvgnet.width)
+    rates = {"generator": chosen.learning_rate, "discriminators": chosen.learning_rate}
+    return Recipe(
+        parameters="atvgnet.landmark_to_texture",
+        seed=p.seed,
+        store=store,
+        batches=VideoExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.excerpts),
+        objective=lambda weights: LandmarkToTexture(settings, chosen.dynamic),
+        settings=settings,
+        phases=(Phase(chosen.epochs, dict(chosen.weights), rates),),
+        knobs=chosen.model_dump(include={"excerpt_frames", "batch", "excerpts", "dynamic"})
+        | {"betas": p.atvgnet.betas},
+        optimizer=partial(Adam, betas=tuple(p.atvgnet.betas), fused=True),
+    )
+
+
+class VideoExcerpts(Excerpts):
+    """Excerpts for VG-net, half of them mirrored in training.
+
+    An epoch takes several of each clip (published: three). The photo is a random frame of the clip, as published; in
+    validation the first.
+    """
+
+    def __init__(self, store: ClipStore, length: int, batch: int, excerpts: int):
+        super().__init__(store, length, batch)
+        self.excerpts = excerpts
+
+    def __len__(self) -> int:
+        return self.excerpts * super().__len__()
+
+    def epoch(self, seed: int, number: int) -> Iterator[Video]:
+        for k in range(self.excerpts):
+            yield from super().epoch(seed, self.excerpts * number + k)
+
+    def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Video:
+        n_frames = self.store.n_frames(clip)
+        frames = held(span, self.length, n_frames) if augment else np.arange(n_frames)
+        chosen = [int(rng.integers(n_frames)) if augment else 0, *frames]
+        crops, landmarks = self.store.crops[clip][chosen], self.store.landmarks.landmarks(clip)[chosen]
+        if augment and rng.integers(2):
+            crops, landmarks = crops[:, :, ::-1], mirrored(landmarks, crops.shape[2])
+        images, faces = images_to_tensor(crops), about_centre(landmarks, crops.shape[2])
+        return Video(images[0], faces[0], faces[1:], images[1:])
+
+
+def mirrored(landmarks: np.ndarray, image_size: int) -> np.ndarray:
+    """The landmarks of the crops mirrored left to right: (…, 68, 2) → (…, 68, 2), in pixels."""
+    return landmarks[..., MIRRORED, :] * [-1, 1] + [image_size - 1, 0]

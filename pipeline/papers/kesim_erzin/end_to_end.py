@@ -1,0 +1,81 @@
+"""How Kesim & Erzin's four systems are trained: one GAN in three input settings (§4.2)."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from pipeline.features.windows import columns_per_frame, mel_windows, window_columns
+from pipeline.papers.kesim_erzin.networks import NOISE_SIZE, Clip, KesimErzin, Settings
+from pipeline.parameters import Parameters
+from pipeline.training.data import ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
+from pipeline.training.recipe import Phase, Recipe
+
+# Table 1's rows: what drives each beside the reference image.
+INPUTS = {
+    "speech_without_fm": {"speech": True, "landmarks": False},
+    "speech": {"speech": True, "landmarks": False},
+    "landmark": {"speech": False, "landmarks": True},
+    "speech_landmark": {"speech": True, "landmarks": True},
+}
+
+
+def recipe(p: Parameters, data: Path, training: str) -> Recipe:
+    """training: a row of Table 1, a key of INPUTS."""
+    chosen, row = p.kesim_erzin, getattr(p.kesim_erzin, training)
+    store = ClipStore(data, "crops", "heatmaps", "mel")
+    how = store.preprocessing
+    columns = columns_per_frame(how["mel"]["sample_rate"], how["mel"]["window_ms"], how["fps"])
+    settings = Settings(
+        **INPUTS[training],
+        image_size=how["image_size"],
+        context_frames=chosen.context_frames,
+        mel_columns=window_columns(columns, chosen.context_frames),
+        mel_bands=how["mel"]["mel_bands"],
+        width=chosen.width,
+        decision_every=chosen.decision_every,
+    )
+    rates = {"generator": chosen.learning_rate.generator, "discriminators": chosen.learning_rate.discriminator}
+    return Recipe(
+        parameters=f"kesim_erzin.{training}",
+        seed=p.seed,
+        store=store,
+        batches=Clips(store, chosen.excerpt_frames, settings, columns),
+        objective=lambda weights: KesimErzin(settings),
+        settings=settings,
+        phases=(Phase(chosen.epochs, dict(row.weights), rates),),
+        knobs={"excerpt_frames": chosen.excerpt_frames, "betas": chosen.betas},
+        optimizer=partial(Adam, betas=tuple(chosen.betas), fused=True),
+    )
+
+
+class Clips(Excerpts):
+    """Clips as the networks take them, half of them mirrored in training (Kesim & Erzin §4.1)."""
+
+    def __init__(self, store: ClipStore, length: int | None, settings: Settings, columns: float):
+        super().__init__(store, length)
+        self.settings, self.columns = settings, columns
+
+    def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Clip:
+        noise = torch.from_numpy(rng.standard_normal(NOISE_SIZE, np.float32))
+        return self.clip(clip, noise, span, mirror=augment and bool(rng.integers(2)))
+
+    def clip(self, clip_id: str, noise: Tensor, span: slice = slice(None), mirror: bool = False) -> Clip:
+        """The frames of `span`. The reference is the clip's first frame in any case."""
+        crops, heatmaps = self.store.crops[clip_id], self.store.heatmaps[clip_id]
+        flip = -1 if mirror else 1
+        mel = None
+        if self.settings.speech:
+            windows = mel_windows(self.store.mel[clip_id], len(crops), self.columns, self.settings.context_frames)
+            mel = torch.from_numpy(windows[span].copy())
+        return Clip(
+            reference=images_to_tensor(crops[:1, :, ::flip])[0],
+            noise=noise,
+            frames=images_to_tensor(crops[span, :, ::flip]),
+            mel=mel,
+            heatmaps=heatmaps_to_tensor(heatmaps[span, :, ::flip]) if self.settings.landmarks else None,
+            reference_heatmap=heatmaps_to_tensor(heatmaps[:1, :, ::flip])[0] if self.settings.landmarks else None,
+        )

@@ -1,0 +1,31 @@
+"""Sinha 2020 declares itself."""
+
+from pipeline.papers.declaration import Paper, SystemDeclaration, Training
+
+PAPER = Paper(
+    title='Sinha et al. 2020, "Identity-Preserving Realistic Talking Face Generation"',
+    year=2020,
+    trainings={
+        "audio_to_landmark": Training(
+            reads=("alignment", "character_features"),
+            params=("sinha.width", "sinha.betas", "sinha.audio_to_landmark"),
+            error="mouth's points, % of the eyes' distance",
+        ),
+        "blink": Training(reads=("alignment",), params=("sinha.blink",), error="MMD²"),
+        "landmark_to_texture": Training(
+            reads=("alignment", "heatmaps"),
+            params=("sinha.width", "sinha.betas", "sinha.landmark_to_texture"),
+        ),
+    },
+    systems={
+        "sinha": SystemDeclaration(
+            needs=frozenset({"characters"}),
+            networks=("audio_to_landmark", "blink", "landmark_to_texture"),
+            colour="#937860",
+        ),
+        "sinha_true_landmarks": SystemDeclaration(
+            needs=frozenset({"landmarks"}), networks=("landmark_to_texture",), colour="#d3c0b0"
+        ),
+    },
+    plots={"Blinks": ("MMD² in training", {"blink": ["generator_mmd"]})},
+)

@@ -1,0 +1,45 @@
+"""Sinha 2020's group in params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline.parameter_types import Betas, Group, Positive, Rate, weights
+
+Variance = Annotated[float, Field(gt=0, lt=1)]
+
+
+class AudioToLandmark(Group):
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    variance: Variance
+    boost: Rate
+    weights: weights("landmark", "temporal")
+
+
+class Blink(Group):
+    units: Positive
+    variance: Variance
+    steps: Annotated[int, Field(ge=2)]
+    batch: Annotated[int, Field(ge=2)]
+    steps_per_epoch: Positive
+    epochs: Positive
+    learning_rate: Rate
+    betas: Betas
+    weights: weights("mmd", "range")
+
+
+class LandmarkToTexture(Group):
+    epochs: Positive
+    learning_rate: Rate
+    excerpt_frames: Positive
+    weights: weights("pixel", "adversarial", "regularisation")
+
+
+class Parameters(Group):
+    width: Rate
+    betas: Betas
+    audio_to_landmark: AudioToLandmark
+    blink: Blink
+    landmark_to_texture: LandmarkToTexture

@@ -1,0 +1,57 @@
+"""Sinha 2020 in use: characters → displacements of the mean face, with blinks → the person's landmarks → frames."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.features.canonical import neutral_from_photo, retarget
+from pipeline.features.heatmap import landmark_heatmaps
+from pipeline.features.landmarks import inter_ocular_distance
+from pipeline.papers.cascade import cascade, drawn
+from pipeline.papers.interface import Drawn, Driving, Networks, Use, pieces
+from pipeline.papers.sinha import blink_net, landmark_net, texture_net
+from pipeline.training.data import heatmaps_to_tensor, images_to_tensor
+
+
+def load(name: str, network: Networks, preprocessing: dict[str, Any]) -> Use:
+    """`sinha`, or `sinha_true_landmarks`: its second half alone."""
+    texture = network("landmark_to_texture", texture_net.TextureGenerator, texture_net.Settings)
+    draw = partial(draw_texture, texture, preprocessing["sigma"])
+    if name == "sinha_true_landmarks":
+        return cascade(None, draw)
+    landmarks = network("audio_to_landmark", landmark_net.LandmarkNet, landmark_net.Settings)
+    blinks = network("blink", blink_net.BlinkNet, blink_net.Settings)
+    return cascade(partial(speak, landmarks, blinks), draw)
+
+
+@torch.inference_mode()
+def speak(network: landmark_net.LandmarkNet, blinks: blink_net.BlinkNet, driving: Driving, seed: int) -> np.ndarray:
+    """Displacements by speech, with blinks imposed on them, on the photo's face (§III-A, B): (n_frames, 68, 2)."""
+    mean = network.mean_neutral.numpy()
+    neutral = neutral_from_photo(
+        driving.photo_landmarks, network.opening_motion.numpy(), mean, float(network.neutral_gap)
+    )
+    spans = pieces(driving.n_frames)
+    spoken = np.concatenate([network(torch.tensor(driving.characters[span])).numpy() for span in spans])
+    moved = network.settings.boost * spoken + blink_net.blink_displacements(blinks, driving.n_frames, seed)
+    return retarget(moved * inter_ocular_distance(mean), neutral, mean)
+
+
+@torch.inference_mode()
+def draw_texture(
+    network: texture_net.TextureGenerator,
+    sigma: float,
+    photo: np.ndarray,
+    photo_landmarks: np.ndarray,
+    landmarks: np.ndarray,
+) -> Iterator[Drawn]:
+    """The texture generator, piece by piece."""
+    size = photo.shape[0]
+    reference = images_to_tensor(photo[None])[0]
+    reference_image = heatmaps_to_tensor(landmark_heatmaps(photo_landmarks[None], size, sigma))[0]
+    for span in pieces(len(landmarks)):
+        images = heatmaps_to_tensor(landmark_heatmaps(landmarks[span], size, sigma))
+        yield from drawn(*network(reference, reference_image, images))

@@ -1,0 +1,92 @@
+"""What a training consists of: a recipe, which a paper's folder writes, and which `runner.train` follows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, Protocol
+
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from pipeline.training.data import ClipStore
+
+# What a generator makes: frames, or a named tuple of them and the maps that they were composed from.
+Fake = Tensor | tuple[Tensor, ...]
+# Losses by name, each a function, so that only those that are wanted are computed.
+Terms = dict[str, Callable[[], Tensor]]
+
+
+FUSED_ADAM = partial(Adam, fused=True)
+
+
+class Batch(Protocol):
+    """A NamedTuple of tensors, or None where a system has no such input."""
+
+    n_frames: int
+
+
+class Batches(Protocol):
+    """What is learned from: `len()` batches an epoch, which depend on the seed and the epoch's number only."""
+
+    def __len__(self) -> int: ...
+    def epoch(self, seed: int, number: int) -> Iterator[Batch]: ...
+    def validation(self, seed: int) -> Iterator[Batch]: ...
+
+
+class Objective(Protocol):
+    """A module whose children are networks: `generator`, those that judge what it makes, and frozen ones that help to.
+
+    Terms come unweighted, by name. judged_for: by a discriminator's term the generator's terms that it is there for, where that
+    is not just the one of its name; without any of them in the objective it is not computed.
+    """
+
+    generator: nn.Module
+    judged_for: dict[str, tuple[str, ...]]
+
+    def generate(self, batch: Batch) -> Fake: ...
+    def discriminator_terms(self, batch: Batch, fake: Fake) -> Terms: ...
+    def generator_terms(self, batch: Batch, fake: Fake) -> Terms: ...
+    def validation_error(self, batch: Batch, fake: Fake) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs with the same losses and rates.
+
+    weights: of the generator's terms; one whose weight is 0 is not computed. rates: learning rates by network, or by a part of
+    one ("generator.audio_to_au"); "discriminators" stands for all that have none of their own. start: which networks of the
+    phase before it goes on from, the generator of the least validation error, or all of them as they were at the end.
+    """
+
+    epochs: int
+    weights: dict[str, float]
+    rates: dict[str, float]
+    start: Literal["best", "last"] = "best"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """store, batches: what is learned from. objective: weights → networks as training finds them, with their losses.
+
+    settings: a dataclass, what the generator is built from. knobs: the parameters that the result depends on beside those in
+    phases and settings. about: what else the trained network is to say of itself. half_rate: steps after which the learning
+    rate is half of what it began with, and after twice as many a third; None = it stays. precision: where not
+    `training.precision`. parameters: where in params.yaml the learning rates and weights stand.
+    """
+
+    parameters: str
+    seed: int
+    store: ClipStore
+    batches: Batches
+    objective: Callable[[dict[str, float]], Objective]
+    settings: Any
+    phases: tuple[Phase, ...]
+    knobs: dict[str, Any]
+    about: dict[str, Any] = field(default_factory=dict)
+    optimizer: Callable[..., Optimizer] = FUSED_ADAM
+    half_rate: int | None = None
+    precision: str | None = None
+
+
+class NothingToLearn(Exception):
+    """A corpus without what a training needs: it is skipped with this reason, and what comes after it goes on without."""

@@ -1,0 +1,351 @@
+"""The one way to train: `train` follows a recipe phase by phase, `fit` a phase epoch by epoch, `learn` an epoch step by step.
+
+What an interrupted training goes on from lies outside its outputs, one file a phase, named by the key of all that the phase
+depends on but its number of epochs. A training that has its epochs behind it gives its network again without training.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from pipeline.errors import UserError
+from pipeline.parameter_types import Training
+from pipeline.training.machine import Machine, machine_for
+from pipeline.training.recipe import Batch, Fake, NothingToLearn, Objective, Phase, Recipe, Terms
+from pipeline.training.trained import fields_of, save_network, save_reason
+
+# What a phase has come to: "epoch", "losses" (a row for each), "best" (error, epoch, generator's weights); and, once it is on
+# disk, "networks" and "optimizers" as they were then.
+State = dict[str, Any]
+# Files of so many phases are kept, those used last: going back to one of them goes on from it.
+KEPT = 4
+
+
+def train(
+    name: str, make: Callable[[], Recipe], code: str, chosen: Training, out: Path, losses: Path, work: Path
+) -> None:
+    """Train what a recipe describes; leaves the network in `out`, and the losses of all phases as a table in `losses`.
+
+    make: gives the recipe; where it raises NothingToLearn, `out` holds the reason. code: fingerprint of what the result
+    depends on. chosen: the machine. work: the folder of what an interrupted training goes on from. Raises UserError where
+    training comes to nothing.
+    """
+    # A training that comes to nothing leaves nothing older in its place.
+    shutil.rmtree(out, ignore_errors=True)
+    losses.unlink(missing_ok=True)
+    try:
+        recipe = make()
+    except NothingToLearn as reason:
+        save_reason(out, str(reason))
+        write_losses(losses, [])
+        print(f"{name}: skipped: {reason}")
+        return
+    if not any(recipe.phases[0].weights.values()):
+        where = f"params.yaml: {recipe.parameters}.weights"
+        raise UserError(
+            f"{where}: no term that training starts with has a weight, so that there is nothing to begin with"
+        )
+    machine = machine_for(chosen.device, recipe.precision or chosen.precision)
+    key, state, rows = _key_of_all(recipe, code, machine), None, []
+    for number, phase in enumerate(recipe.phases):
+        key = _digest(key, number, phase.weights, phase.rates, phase.start)
+        report = partial(_report, losses, rows, number + 1)
+        state = fit(machine, recipe, number, state, work / f"{key}.pt", report)
+        rows = report(state["losses"])
+        # What comes after depends on how long this phase was, too.
+        key = _digest(key, phase.epochs)
+    last = recipe.phases[-1]
+    about = {
+        "training": name,
+        "settings": fields_of(recipe.settings),
+        "preprocessing": recipe.store.preprocessing,
+        "parameters": recipe.knobs | {"weights": last.weights, "rates": last.rates, "epochs": last.epochs},
+        "epoch": state["best"]["epoch"],
+        "key": key,
+        **recipe.about,
+    }
+    save_network(out, state["best"]["generator"], about)
+    for old in sorted(work.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        old.unlink()
+
+
+def fit(
+    machine: Machine, recipe: Recipe, number: int, before: State | None, path: Path, report: Callable[[list[dict]], Any]
+) -> State:
+    """Train through one of the recipe's phases, and return what it has come to.
+
+    before: what the phase before it has come to. path: the file that holds the state after every epoch, and from which an
+    interrupted training goes on. report: is given the losses, a row for each of the phase's epochs so far.
+    """
+    phase, seed = recipe.phases[number], recipe.seed + number
+    state = _kept(path, phase.epochs)
+    if state["epoch"] == phase.epochs:
+        return state
+    torch.manual_seed(seed)
+    objective = recipe.objective(phase.weights)
+    if before:
+        _start_from(objective, before, phase.start)
+    networks = Networks(machine, objective, recipe, phase)
+    networks.restore(state)
+    for epoch in range(state["epoch"], phase.epochs):
+        # What follows depends on the seed and the epoch only: a resumed run is the same run.
+        torch.manual_seed(seed * 1_000_003 + epoch)
+        title = f"epoch {epoch + 1}/{phase.epochs}"
+        batches = tqdm(recipe.batches.epoch(seed, epoch), title, len(recipe.batches), unit="batch", disable=None)
+        terms, rate = learn(objective, networks, phase, batches)
+        check_finite(terms, epoch + 1, recipe)
+        error = validation_error(machine.fabric, recipe, objective, seed)
+        check_finite({"validation_error": torch.tensor([error])}, epoch + 1, recipe)
+        row = {name: values.mean().item() for name, values in terms.items()} | {"validation_error": error}
+        state["losses"].append({"epoch": epoch + 1} | {name: float(f"{value:.6g}") for name, value in row.items()})
+        state["epoch"] = epoch + 1
+        if error < state["best"]["error"]:
+            state["best"] = {"error": error, "epoch": epoch + 1, "generator": networks.weights("generator")}
+        networks.save(path, state)
+        report(state["losses"])
+        best = state["best"]["error"]
+        print(f"{title}: validation error {error:.4f} (best {best:.4f}), {rate:.0f} frames/s", flush=True)
+    return _read(path)
+
+
+def learn(
+    objective: Objective, networks: "Networks", phase: Phase, batches: Iterable[Batch]
+) -> tuple[dict[str, Tensor], float]:
+    """An epoch: with every batch a step of what judges, then one of the generator.
+
+    Returns each term, unweighted, by its name in tables of losses: (batches,); and frames per second.
+    """
+    started, n_frames, values = time.perf_counter(), 0, defaultdict(list)
+    networks.train()
+    for batch in batches:
+        batch = to_device(networks.fabric, batch)
+        fake = objective.generate(batch)
+        judged = computed(objective.discriminator_terms(batch, detached(fake)), partial(serves, objective, phase))
+        networks.step("discriminators", judged)
+        with networks.frozen_discriminators():
+            drawn = computed(objective.generator_terms(batch, fake), phase.weights.get)
+        networks.step("generator", drawn, phase.weights)
+        for name, value in (prefixed("discriminator", judged) | prefixed("generator", drawn)).items():
+            values[name].append(value.detach())
+        n_frames += batch.n_frames
+    terms = {name: torch.stack(of_batches) for name, of_batches in values.items()}
+    return terms, n_frames / (time.perf_counter() - started)
+
+
+class Networks:
+    """An objective's networks with their optimisers, as the launcher wraps them. Frozen ones have none."""
+
+    def __init__(self, machine: Machine, objective: Objective, recipe: Recipe, phase: Phase):
+        self.fabric, self.trained, self.frozen = machine.fabric, {}, {}
+        optimizers = _optimizers(objective, recipe, phase)
+        for name, network in list(objective.named_children()):
+            is_trained = any(parameter.requires_grad for parameter in network.parameters())
+            if is_trained:
+                network.to(memory_format=machine.memory_format)
+            wrapped = self.fabric.setup_module(network, move_to_device=True)
+            setattr(objective, name, wrapped)
+            (self.trained if is_trained else self.frozen)[name] = wrapped
+        self.optimizers = {name: self.fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}
+
+    def train(self) -> None:
+        """Training mode; not of frozen networks, whose running statistics it would move."""
+        for network in self.trained.values():
+            network.train()
+        for network in self.frozen.values():
+            network.eval()
+
+    def step(self, which: str, terms: dict[str, Tensor], weights: dict[str, float] | None = None) -> None:
+        """One step of the generator or of the discriminators down the sum of its terms, weighted where they have weights."""
+        if not terms:
+            return
+        optimizer = self.optimizers[which]
+        optimizer.zero_grad()
+        self.fabric.backward(sum(weights[name] * value if weights else value for name, value in terms.items()))
+        optimizer.step()
+
+    @contextmanager
+    def frozen_discriminators(self) -> Iterator[None]:
+        """While the generator is judged: gradients go through the discriminators, and none are computed for them."""
+        judges = [network for name, network in self.trained.items() if name != "generator"]
+        learning = [p for network in judges for p in network.parameters() if p.requires_grad]
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in learning:
+                parameter.requires_grad_(True)
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        """A copy of a network's weights, on the CPU."""
+        return {key: value.detach().cpu().clone() for key, value in self.trained[name].module.state_dict().items()}
+
+    def save(self, path: Path, state: State) -> None:
+        """Write all that the training goes on from; the file appears whole."""
+        networks = {name: network.module.state_dict() for name, network in self.trained.items()}
+        optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial_path = path.with_suffix(".partial")
+        torch.save(state | {"networks": networks, "optimizers": optimizers}, partial_path)
+        os.replace(partial_path, path)
+
+    def restore(self, state: State) -> None:
+        """Go on from where a saved state left off, if it is one."""
+        for name, weights in state.get("networks", {}).items():
+            self.trained[name].module.load_state_dict(weights)
+        for name, steps in state.get("optimizers", {}).items():
+            self.optimizers[name].load_state_dict(steps)
+
+
+def computed(terms: Terms, wanted: Callable[[str], Any]) -> dict[str, Tensor]:
+    """Those of the terms that are wanted, in their order."""
+    return {name: term() for name, term in terms.items() if wanted(name)}
+
+
+def serves(objective: Objective, phase: Phase, term: str) -> bool:
+    """Whether a discriminator's term serves one of the generator's that has a weight."""
+    return any(phase.weights[name] for name in objective.judged_for.get(term, (term,)))
+
+
+def detached(fake: Fake) -> Fake:
+    """The same without its history: what the discriminators learn from is not traced back into the generator."""
+    return fake.detach() if isinstance(fake, Tensor) else type(fake)(*(x.detach() for x in fake))
+
+
+def to_device(fabric: Fabric, batch: Batch) -> Batch:
+    """The batch where the networks are."""
+    return type(batch)(*(x if x is None else fabric.to_device(x) for x in batch))
+
+
+@torch.no_grad()
+def validation_error(fabric: Fabric, recipe: Recipe, objective: Objective, seed: int) -> float:
+    """The objective's own error, mean over the validation batches."""
+    objective.eval()
+    errors = []
+    for batch in recipe.batches.validation(seed):
+        batch = to_device(fabric, batch)
+        errors.append(objective.validation_error(batch, objective.generate(batch)))
+    return torch.stack(errors).mean().item()
+
+
+def check_finite(terms: dict[str, Tensor], epoch: int, recipe: Recipe) -> None:
+    """Raises UserError where one of an epoch's terms (batches,) is not finite, naming what to lower.
+
+    And the term that went first: after its step all are lost.
+    """
+    lost = {name: int(bad.int().argmax()) for name, values in terms.items() if (bad := ~values.isfinite()).any()}
+    if lost:
+        name = min(lost, key=lost.get)
+        value = terms[name][lost[name]].item()
+        weight = f" or the weight of {name.partition('_')[2]}" if name.startswith("generator_") else ""
+        lower = f"lower the learning rate{weight} in params.yaml, {recipe.parameters}"
+        raise UserError(f"{name} is {value} in epoch {epoch}: training has diverged; {lower}")
+
+
+def prefixed(prefix: str, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Terms by the names that they have in tables of losses."""
+    return {f"{prefix}_{name}": value for name, value in terms.items()}
+
+
+def write_losses(path: Path, rows: list[dict]) -> None:
+    """One row per epoch; a column per term, unweighted, empty in phases without it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_path = path.with_suffix(".partial")
+    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["phase", "epoch", "validation_error"])
+    table.to_csv(partial_path, index=False)
+    os.replace(partial_path, path)
+
+
+def _report(path: Path, before: list[dict], phase: int, losses: list[dict]) -> list[dict]:
+    """Write and return the rows of the phases before and of this one, whose epochs are counted on."""
+    rows = [*before, *({"phase": phase} | row | {"epoch": row["epoch"] + len(before)} for row in losses)]
+    write_losses(path, rows)
+    return rows
+
+
+def _kept(path: Path, epochs: int) -> State:
+    """What the file says that the phase has come to; a beginning, where there is none, or it has more epochs behind it."""
+    state = _read(path)
+    if not state or state["epoch"] > epochs:
+        return {"epoch": 0, "losses": [], "best": {"error": math.inf}}
+    path.touch()  # one of those used last
+    done = "all" if state["epoch"] == epochs else f"{state['epoch']} of"
+    print(f"{done} {epochs} epochs are done already")
+    return state
+
+
+def _read(path: Path) -> State | None:
+    """The state in a file, on the CPU; None where there is none that can be read."""
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds
+        print(f"{path} cannot be read ({type(error).__name__}): its epochs are trained again")
+        return None
+
+
+def _start_from(objective: Objective, before: State, start: str) -> None:
+    networks = {"generator": before["best"]["generator"]} if start == "best" else before["networks"]
+    for name, weights in networks.items():
+        getattr(objective, name).load_state_dict(weights)
+
+
+def _optimizers(objective: Objective, recipe: Recipe, phase: Phase) -> dict[str, Optimizer]:
+    """One for the generator, and one for all that judge it, if anything does."""
+    groups: dict[str, dict[float, list[nn.Parameter]]] = {
+        "generator": defaultdict(list),
+        "discriminators": defaultdict(list),
+    }
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            which = "generator" if name.startswith("generator.") else "discriminators"
+            groups[which][_rate(name, phase.rates)].append(parameter)
+    optimizers = {}
+    for which, by_rate in groups.items():
+        if by_rate:
+            of_rates = [{"params": parameters, "lr": rate} for rate, parameters in by_rate.items()]
+            optimizers[which] = recipe.optimizer(of_rates)
+            if recipe.half_rate:
+                optimizers[which].register_step_post_hook(partial(_slow_down, list(by_rate), recipe.half_rate))
+    return optimizers
+
+
+def _rate(parameter: str, rates: dict[str, float]) -> float:
+    """The rate of the longest of the names that the parameter's begins with."""
+    names = [name for name in rates if parameter.startswith(f"{name}.")]
+    return rates[max(names, key=len)] if names else rates["discriminators"]
+
+
+def _slow_down(rates: list[float], half_rate: int, optimizer: Optimizer, *_) -> None:
+    """Let the learning rates fall with the number of steps, which a resumed optimiser knows."""
+    steps = next(iter(optimizer.state.values()))["step"].item()
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate / (1 + steps / half_rate)
+
+
+def _key_of_all(recipe: Recipe, code: str, machine: Machine) -> str:
+    """A fingerprint of what all phases depend on."""
+    made_with = [recipe.seed, recipe.knobs, fields_of(recipe.settings), recipe.about, recipe.store.preprocessing]
+    arithmetic = [machine.fabric.device.type, machine.fabric.strategy.precision.precision]
+    return _digest(code, made_with, arithmetic, recipe.store.digest())
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,44 @@
+"""Train one of a paper's networks: `python -m stages.training sinha blink`."""
+
+import argparse
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from pipeline import parameters
+from pipeline.code import fingerprint
+from pipeline.errors import one_line_errors
+from pipeline.papers.registry import TRAININGS, module
+from pipeline.training.runner import train
+
+
+def run(paper: str, training: str, p: parameters.Parameters, data: Path, metrics: Path) -> None:
+    """Leave the network in data/trained/PAPER/TRAINING, and its losses in metrics/losses/PAPER_TRAINING.csv."""
+    name, where = f"{paper}_{training}", module(paper, training)
+    # A module with several trainings is told which of them is meant.
+    meant = {"training": training} if TRAININGS[paper, training].module else {}
+    train(
+        name,
+        partial(import_module(where).recipe, p, data, **meant),
+        fingerprint(f"{where.replace('.', '/')}.py", "pipeline/training/runner.py"),
+        p.training,
+        data / "trained" / paper / training,
+        metrics / "losses" / f"{name}.csv",
+        data / ".work" / "training" / name,
+    )
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("paper", choices=sorted({paper for paper, _ in TRAININGS}))
+    parser.add_argument("training", choices=sorted({training for _, training in TRAININGS}))
+    args = parser.parse_args()
+    if (args.paper, args.training) not in TRAININGS:
+        known = ", ".join(training for paper, training in TRAININGS if paper == args.paper)
+        parser.error(f"{args.paper} has no training {args.training}; it has {known}")
+    run(args.paper, args.training, parameters.load(), Path("data"), Path("metrics"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Sinha's landmark and texture trainings: what they see, what they leave, what they refuse. Of blinks, see test_blink.py."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import UserError
+from pipeline.features.canonical import canonical_displacements
+from pipeline.features.landmarks import inter_ocular_distance, lip_gap
+from pipeline.papers.sinha import landmark_net, texture_net
+from pipeline.papers.sinha.audio_to_landmark import SpeechExcerpts
+from pipeline.papers.sinha.landmark_to_texture import VideoExcerpts
+from pipeline.training.data import ClipStore
+from pipeline.training.faces import face_statistics
+from pipeline.training.trained import load_network
+
+NETWORKS = {
+    "audio_to_landmark": (landmark_net.LandmarkNet, landmark_net.Settings),
+    "landmark_to_texture": (texture_net.TextureGenerator, texture_net.Settings),
+}
+SMALL = {"epochs": 1, "excerpt_frames": 4, "learning_rate": 1e-3}
+
+
+@pytest.fixture
+def train(train_on, parameters):
+    """One of the trainings with changes: train("audio_to_landmark", epochs=3)."""
+    return lambda training, **changes: train_on(
+        "sinha", training, parameters(sinha={training: SMALL | changes}, training={"device": "cpu"})
+    )
+
+
+@pytest.fixture
+def speech(data):
+    store = ClipStore(data, "characters", "landmarks", "neutral")
+    return SpeechExcerpts(store, 8, face_statistics(store)["mean_neutral"])
+
+
+@pytest.fixture
+def video(data):
+    return VideoExcerpts(ClipStore(data, "crops", "heatmaps"), 8)
+
+
+def test_the_mean_neutral_face_counts_each_training_subject_once(data):
+    """clip0 and clip1 are one person's, clip2 another's; the rest is not for training."""
+    store = ClipStore(data, "landmarks", "neutral")
+    faces = face_statistics(store)
+    one = (store.neutral["clip0"] + store.neutral["clip1"]) / 2
+    np.testing.assert_allclose(faces["mean_neutral"], (one + store.neutral["clip2"]) / 2, atol=1e-5)
+    assert faces["neutral_gap"] == pytest.approx((lip_gap(one) + lip_gap(store.neutral["clip2"])) / 2)
+
+
+def test_the_motion_of_the_made_up_mouths_is_found(data):
+    """Their lower lips go down by the opening times the eyes' distance, and nothing else moves."""
+    faces = face_statistics(ClipStore(data, "landmarks", "neutral"))
+    motion = faces["opening_motion"] / inter_ocular_distance(faces["mean_neutral"])
+    lower = [*range(55, 60), *range(65, 68)]
+    np.testing.assert_allclose(motion[lower, 1], 1, atol=0.15)
+    assert np.abs(np.delete(motion, lower, axis=0)).max() < 0.1
+
+
+def test_speech_excerpts_are_features_with_displacements_of_the_same_frames(speech):
+    rng = np.random.default_rng(0)
+    whole, part = (speech.excerpt("clip1", span, rng, True) for span in (slice(0, 15), slice(3, 9)))
+    assert part.n_frames == 6
+    torch.testing.assert_close(part.displacements, whole.displacements[3:9])
+    torch.testing.assert_close(part.characters, whole.characters[3:9])
+    store, mean = speech.store, speech.mean_neutral
+    moved = canonical_displacements(store.landmarks.landmarks("clip1"), store.neutral["clip1"], mean)
+    np.testing.assert_allclose(whole.displacements * inter_ocular_distance(mean), moved, atol=1e-3)
+
+
+def test_the_photo_is_any_frame_and_in_validation_the_first(video):
+    whole = video.video("clip0")
+    torch.testing.assert_close(whole.photo, whole.frames[0])
+    part = video.video("clip0", photo=5, span=slice(2, 4))
+    torch.testing.assert_close(part.photo, whole.frames[5])
+    torch.testing.assert_close(part.photo_landmarks, whole.landmarks[5])
+    torch.testing.assert_close(part.landmarks, whole.landmarks[2:4])
+    validated = next(video.validation(0))
+    torch.testing.assert_close(validated.photo, validated.frames[0])
+    assert validated.n_frames == len(video.store.crops["clip3"])
+
+
+def test_a_mirrored_excerpt_is_the_excerpt_seen_in_a_mirror(video):
+    for straight, mirrored in zip(video.video("clip0"), video.video("clip0", mirror=True), strict=True):
+        torch.testing.assert_close(mirrored, straight.flip(-1))
+
+
+def test_half_of_the_excerpts_are_mirrored(video, monkeypatch):
+    mirrored = []
+    monkeypatch.setattr(video, "video", lambda clip, photo, span, mirror: mirrored.append(mirror))
+    for number in range(60):
+        list(video.epoch(0, number))
+    assert np.mean(mirrored) == pytest.approx(0.5, abs=0.15)  # three standard deviations of 180 throws are 0.11
+
+
+@pytest.mark.parametrize("training", NETWORKS)
+def test_training_leaves_what_it_says(training, train):
+    trained = train(training, epochs=2)
+    assert list(trained.losses["epoch"]) == [1, 2] and trained.losses.notna().all(axis=None)
+    network, about = load_network(trained.folder, *NETWORKS[training])
+    assert not network.training and about["training"] == f"sinha_{training}"
+    preprocessing = about["preprocessing"]
+    assert preprocessing["fps"] == 25 and preprocessing["image_size"] == 64 and len(preprocessing["template"]) == 68
+    # Landmarks that drive the texture are drawn in use as they were in training.
+    assert preprocessing.get("sigma") == (1.0 if training == "landmark_to_texture" else None)
+
+
+def test_the_landmark_network_knows_its_features_and_its_faces(data, train):
+    network, about = load_network(train("audio_to_landmark", epochs=1).folder, *NETWORKS["audio_to_landmark"])
+    symbols = [*" abcdefghijklmnopqrstuvwxyz'", ""]
+    assert about["preprocessing"]["characters"] == {"backend": "ctc", "model": None, "symbols": symbols}
+    assert about["settings"]["symbols"] == 29
+    faces = face_statistics(ClipStore(data, "characters", "landmarks", "neutral"))
+    for name, value in faces.items():
+        np.testing.assert_allclose(getattr(network, name), value, rtol=1e-5, atol=1e-5)
+
+
+def test_what_character_features_say_of_the_mouth_is_learnt(train):
+    trained = train("audio_to_landmark", epochs=40, learning_rate=3e-3, excerpt_frames=14)
+    errors = trained.losses["validation_error"]
+    assert errors.min() < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize("training", NETWORKS)
+def test_nothing_to_train_for_is_refused(training, train, parameters):
+    nought = dict.fromkeys(getattr(parameters().sinha, training).weights.model_dump(), 0.0)
+    with pytest.raises(UserError, match=rf"sinha\.{training}\.weights: .* nothing to begin with"):
+        train(training, weights=nought)

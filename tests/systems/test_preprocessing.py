@@ -1,0 +1,63 @@
+"""What a system does with anybody's photo, video and speech is what its training's stages did."""
+
+import numpy as np
+import pytest
+
+from pipeline.corpus.about import read_about
+from pipeline.errors import ClipRejected
+from pipeline.features.alignment import align_landmarks, crop_faces, template
+from pipeline.features.audio import log_mel, mfcc
+from pipeline.features.detection import detect_face, predict_landmarks
+from pipeline.features.landmarks import LEFT_EYE, RIGHT_EYE
+from pipeline.features.tracking import detect_video
+from pipeline.systems.preprocessing import Preprocessing
+from pipeline.video import read_audio, stream_frames
+
+LANDMARKS = {"backend": "dlib", "redetect_every": 25, "max_missing": 0.1}
+
+
+@pytest.fixture
+def preprocessing(portrait):
+    """With a template made of the portrait's own face."""
+    face = predict_landmarks(portrait, detect_face(portrait))
+    target = template(face[None], image_size=64, eye_distance=0.3, eye_height=0.34)
+    values = {"fps": 25.0, "landmarks": LANDMARKS, "face_parsing": None, "transform": "per_frame", "image_size": 64}
+    mel = {"sample_rate": 22050, "mel_bands": 60, "window_ms": 33}
+    return Preprocessing.of(values | {"template": target.tolist(), "mel": mel, "sigma": 1.0, "labels": {}})
+
+
+def test_a_photos_eyes_come_to_the_templates(preprocessing, portrait):
+    crop, landmarks = preprocessing.photo(portrait)
+    assert crop.shape == (64, 64, 3) and crop.std() > 20
+    # alignment.eye_distance and eye_height of a crop of 64 px, in whose middle the eyes lie.
+    for points, x in ((RIGHT_EYE, 32 - 0.15 * 64), (LEFT_EYE, 32 + 0.15 * 64)):
+        np.testing.assert_allclose(landmarks[points].mean(axis=0), [x, 0.34 * 64], atol=1.5)
+
+
+def test_a_photo_without_a_face_is_rejected(preprocessing):
+    with pytest.raises(ClipRejected, match="no_face"):
+        preprocessing.photo(np.full((200, 200, 3), 128, np.uint8))
+
+
+def test_a_video_is_aligned_as_the_corpus_is(preprocessing, make_clip, tmp_path):
+    """By the stages' own functions: landmarks as `stages.landmarks` finds them, aligned as `stages.alignment` does."""
+    video = make_clip(tmp_path / "clip.mp4", 12)
+    raw = detect_video(video, 25, **LANDMARKS).landmarks
+    transforms, aligned = align_landmarks(raw, preprocessing.template, "per_frame")
+    np.testing.assert_array_equal(preprocessing.video(video), aligned)
+    assert len(crop_faces(stream_frames(video, 25), transforms, 64)) == 12
+
+
+def test_speech_becomes_the_features_of_the_stages(preprocessing, speech):
+    waveform = read_audio(speech, 22050)
+    made = preprocessing.speech(waveform, 22050, 37, {"mel", "mfcc", "emotion", "landmarks"})
+    assert set(made) == {"mel", "mfcc"}
+    np.testing.assert_array_equal(made["mel"], log_mel(waveform, 22050, 60, 33))
+    np.testing.assert_array_equal(made["mfcc"], mfcc(waveform, 22050))
+
+
+def test_it_is_read_from_what_the_stages_say(data):
+    about = read_about(data / "alignment") | read_about(data / "heatmaps")
+    preprocessing = Preprocessing.of(about)
+    assert (preprocessing.fps, preprocessing.image_size, preprocessing.sigma) == (25, 64, 1)
+    assert preprocessing.mel is None and preprocessing.template.shape == (68, 2)

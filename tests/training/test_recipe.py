@@ -1,0 +1,148 @@
+"""What every recipe of the project promises the runner."""
+
+from dataclasses import fields
+from functools import partial
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.corpus.layouts import EMOTIONS
+from pipeline.corpus.shards import in_shards, shard_of, write_shards
+from pipeline.corpus.tables import frames_table, write_table_shard
+from pipeline.papers.chen_s.action_units import AUS, AUClassifier, AUClassifierSettings, AudioToAU, AudioToAUSettings
+from pipeline.papers.registry import TRAININGS, module
+from pipeline.training import runner
+from pipeline.training.machine import machine_for
+from pipeline.training.trained import fields_of, read_trained, save_network
+from tests.made_up_corpus import merged
+
+# Stage → the module of its recipe, what the recipe is told, and the parameters that the stage reads.
+STAGES = {
+    f"{paper}_{training}": (
+        module(paper, training),
+        {"training": training} if declared.module else {},
+        declared.params,
+    )
+    for (paper, training), declared in TRAININGS.items()
+} | {"emotion_classifier": ("pipeline.evaluation.emotion_classifier.training", {}, ("emotion_classifier",))}
+# Clips are shorter here than the windows of params.yaml.
+SHORT = {"sinha": {"blink": {"steps": 8}}, "chen_s": {"width": 0.0625}}
+
+
+@pytest.fixture
+def corpus(data):
+    """The made-up clips with all that any training asks for: emotions, action units, speech at 8 kHz, pre-trained networks."""
+    rng, clips, tables = np.random.default_rng(3), [f"clip{k}" for k in range(6)], {}
+    table = data / "clips" / "clips.parquet"
+    pd.read_parquet(table).assign(emotion=list(EMOTIONS), split="train").to_parquet(table)
+    waveforms = {clip: rng.integers(-9000, 9000, 6400).astype(np.int16) for clip in clips}
+    write_shards(data / "audio_features" / "waveform_8000", ((clip, waveforms[clip]) for clip in in_shards(clips)))
+    for k, clip in enumerate(in_shards(clips)):
+        n = 14 + clips.index(clip)
+        columns = {f"AU{au:02d}_c": rng.integers(2, size=n).astype(np.float32) for au in AUS}
+        columns |= {f"AU{au:02d}_r": np.ones(n, np.float32) for au in AUS}
+        tables.setdefault(shard_of(clip), []).append((clip, frames_table(clip, columns), k))
+    for name, rows in tables.items():
+        write_table_shard(data / "action_units" / "units", name, rows)
+    settings = {"audio_to_au": AudioToAUSettings(0.0625), "au_classifier": AUClassifierSettings(64, 0.0625)}
+    networks = {"audio_to_au": AudioToAU, "au_classifier": AUClassifier}
+    for name, network in networks.items():
+        about = {"settings": fields_of(settings[name]), "occurrence": [0.5] * 5}
+        save_network(data / "trained" / "chen_s" / name, network(settings[name]).state_dict(), about)
+    return data
+
+
+@pytest.fixture
+def make(corpus, parameters):
+    """The recipe of a stage, with changes of the parameters: make("sinha_blink", seed=3)."""
+
+    def recipe(stage, **changes):
+        where, told, _ = STAGES[stage]
+        return import_module(where).recipe(parameters(**merged(SHORT, changes)), corpus, **told)
+
+    return recipe
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_term_has_its_weight_and_every_network_its_rate(stage, make):
+    """In each phase: a term without a weight would never be computed, and a weight without a term do nothing."""
+    recipe = make(stage)
+    assert len(recipe.batches) > 0
+    batch = next(recipe.batches.epoch(recipe.seed, 0))
+    assert batch.n_frames > 0
+    for phase in recipe.phases:
+        torch.manual_seed(recipe.seed)
+        objective = recipe.objective(phase.weights)
+        fake = objective.generate(batch)
+        terms = objective.generator_terms(batch, fake)
+        assert terms.keys() == phase.weights.keys()
+        wanted = runner.computed(terms, phase.weights.get)
+        assert wanted and all(value.shape == () and value.isfinite() for value in wanted.values())
+        judged = objective.discriminator_terms(batch, runner.detached(fake))
+        assert objective.judged_for.keys() <= judged.keys()
+        for term in judged:
+            assert set(objective.judged_for.get(term, (term,))) <= phase.weights.keys()
+        asked = runner.computed(judged, partial(runner.serves, objective, phase))
+        assert all(value.shape == () and value.isfinite() for value in asked.values())
+        # Raises where a parameter that is trained has no rate. What judges is there where, and only where, it is asked.
+        optimizers = runner.Networks(machine_for("cpu", "32-true"), objective, recipe, phase).optimizers
+        assert optimizers.keys() == {"generator", *(["discriminators"] if asked else [])}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_settings_survive_their_way_through_a_file(stage, make):
+    settings = make(stage).settings
+    again = type(settings)(**fields_of(settings))
+    assert again == settings and fields_of(again) == fields_of(settings)
+    for field in fields(settings):
+        assert type(getattr(again, field.name)) is type(getattr(settings, field.name)), field.name
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_whatever_a_stage_reads_is_in_its_key(stage, make, corpus, parameters, monkeypatch, tmp_path):
+    """A parameter that is changed must not find the training of another: for each that the stage declares."""
+    done = {"epoch": 1, "losses": [], "best": {"epoch": 1, "generator": {}}}
+    monkeypatch.setattr(runner, "fit", lambda *_: done)
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def key(**changes):
+        chosen = parameters(training={"device": "cpu"}).training
+        runner.train(stage, partial(make, stage, **changes), "code", chosen, tmp_path / "out", tmp_path / "l.csv", work)
+        return read_trained(tmp_path / "out")["key"]
+
+    values, before, idle = parameters(**SHORT).model_dump(), key(), []
+    assert key() == before
+    for path in ["seed", *(leaf for group in STAGES[stage][2] for leaf in leaves(values, group))]:
+        changes = value = changed(look_up(values, path))
+        for name in reversed(path.split(".")):
+            changes = {name: changes}
+        if value is not None and key(**changes) == before:
+            idle.append(path)
+    assert idle == []
+
+
+def look_up(values, path):
+    for name in path.split("."):
+        values = values[name]
+    return values
+
+
+def leaves(values, path):
+    """The keys below a group, to the end."""
+    value = look_up(values, path)
+    return [leaf for name in value for leaf in leaves(values, f"{path}.{name}")] if isinstance(value, dict) else [path]
+
+
+def changed(value):
+    """Another value of the kind; None where there is nothing to change."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, list):
+        return [changed(value[0]), *value[1:]]
+    if isinstance(value, int):
+        return value + 1
+    return value if value is None else 0.9 * value or 0.5
