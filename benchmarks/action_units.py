@@ -1,11 +1,14 @@
 """The built-in estimator of action units against real OpenFace output, on GRID clips that it was not fitted to.
 
-    python -m benchmarks.action_units GRID_ROOT OPENFACE_ROOT [--workers 2]
+    python -m benchmarks.action_units [GRID_ROOT OPENFACE_ROOT] [--workers 2]
 
 The folders are those of `pipeline.features.action_units.calibrate`: GRID_ROOT/s1/NAME.mpg, OPENFACE_ROOT/s1/NAME.csv. Two
 tables: the other clips of the speaker that it was fitted to, and other speakers. `present` is the share of frames in which
 OpenFace has the unit; `always` the F1 of calling it present in every frame; `own` that of OpenFace's intensity with its best
 threshold on the fitted clips, which is as much of its presence as an intensity can tell; `r` is with OpenFace's intensity.
+
+Without folders: on clips of the demo corpus, whose faces were driven by known landmarks. What the estimator says of those
+stands in OpenFace's place, so that the ratio is what it keeps of its F1 on landmarks that have to be found.
 """
 
 import argparse
@@ -14,7 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import one_line_errors
+from benchmarks.project import DEMO, videos
+from pipeline.corpus.tables import read_landmarks
+from pipeline.corpus.workers import each
+from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.action_units import Scores, count, pooled, score
 from pipeline.features.action_units.calibrate import (
     FPS,
@@ -28,11 +34,30 @@ from pipeline.features.action_units.calibrate import (
 from pipeline.features.action_units.geometry import landmark_action_units
 from pipeline.features.action_units.openface import read_openface
 from pipeline.features.action_units.units import AUS, NAMES, ActionUnits
+from pipeline.features.tracking import detect_video
 
 
-def own_thresholds(tables: list[Path]) -> np.ndarray:
-    """The intensities from which on OpenFace's presence is told best, (6,), by its tables of the clips that were fitted to."""
-    units = [read_openface(table, sum(1 for _ in table.open()) - 1, FPS) for table in tables]
+def rendered(item: tuple[Path, np.ndarray]) -> Example:
+    """A demo clip: the landmarks that are found in it, and the action units of those (T, 68, 2) that drove it."""
+    video, driven = item
+    faces = detect_video(video, FPS, "dlib", redetect_every=1, max_missing=0.5)
+    found = np.where(faces.has_face[:, None, None], faces.landmarks, np.nan)
+    return Example(found, landmark_action_units(driven, FPS))
+
+
+def rendered_examples(root: Path, n: int, workers: int) -> list[Example]:
+    """n clips of the demo corpus. Raises UserError where it is missing, or no face is found in any of them."""
+    clips = dict.fromkeys(videos(root, n))
+    truth = read_landmarks(root / "truth" / "landmarks.parquet")
+    results = each(rendered, [(clip, truth[clip.stem]) for clip in clips], "landmarks", workers)
+    examples = [result for _, result in results if not isinstance(result, ClipRejected)]
+    if not examples:
+        raise UserError(f"{root}: no clip in which a face is found")
+    return examples
+
+
+def own_thresholds(units: list[ActionUnits]) -> np.ndarray:
+    """The intensities from which on presence is told best, (6,), by the truth of the clips that were fitted to."""
     seen = [~u.missing for u in units]
     intensity = np.concatenate([u.intensity[s] for u, s in zip(units, seen, strict=True)])
     presence = np.concatenate([u.presence[s] for u, s in zip(units, seen, strict=True)])
@@ -64,24 +89,37 @@ def compare(examples: list[Example], thresholds: np.ndarray) -> tuple[Scores, Sc
     return ours, theirs, float(np.abs(real - found).mean())
 
 
+def read_truth(table: Path) -> ActionUnits:
+    """All rows of one of OpenFace's tables."""
+    return read_openface(table, sum(1 for _ in table.open()) - 1, FPS)
+
+
 @one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.action_units", description=__doc__.splitlines()[0])
-    parser.add_argument("grid", type=Path, help="folder of SPEAKER/NAME.mpg")
-    parser.add_argument("openface", type=Path, help="folder of SPEAKER/NAME.csv")
+    parser.add_argument("folders", nargs="*", type=Path, help="of SPEAKER/NAME.mpg, and of SPEAKER/NAME.csv")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--demo", type=Path, default=DEMO, help="the demo corpus (default: data/demo_corpus)")
+    parser.add_argument("--clips", type=int, default=24, help="of the demo corpus (default: %(default)s)")
     arguments = parser.parse_args()
-    fitted, same, others = [], [], []
-    for pair in list_examples(arguments.grid, arguments.openface):
-        speaker, name = pair[1].parent.name, pair[1].stem
-        (fitted if is_calibration_clip(speaker, name) else same if speaker == SPEAKER else others).append(pair)
-    thresholds = own_thresholds([table for _, table in fitted])
-    results = []
-    for label, pairs in ((f"other clips of {SPEAKER}", same), ("other speakers", others)):
-        examples = read_examples(pairs, arguments.workers)
+    if len(arguments.folders) not in (0, 2):
+        parser.error("GRID_ROOT and OPENFACE_ROOT go together")
+    if arguments.folders:
+        fitted, same, others = [], [], []
+        for pair in list_examples(*arguments.folders):
+            speaker, name = pair[1].parent.name, pair[1].stem
+            (fitted if is_calibration_clip(speaker, name) else same if speaker == SPEAKER else others).append(pair)
+        thresholds = own_thresholds([read_truth(table) for _, table in fitted])
+        sets = {
+            label: read_examples(pairs, arguments.workers)
+            for label, pairs in ((f"other clips of {SPEAKER}", same), ("other speakers", others))
+        }
+    else:
+        sets = {"demo corpus": rendered_examples(arguments.demo, arguments.clips, arguments.workers)}
+        thresholds = own_thresholds([example.truth for example in sets["demo corpus"]])
+    for label, examples in sets.items():
         print(f"\n{label}: {len(examples)} clips, {sum(len(e.landmarks) for e in examples)} frames")
-        results.append(compare(examples, thresholds))
-    ours, theirs, deviation = results[-1]
+        ours, theirs, deviation = compare(examples, thresholds)
     figures = f"ours {ours.mean_f1:.3f}, alternative {theirs.mean_f1:.3f} mean F1"
     print(f"\naction_units: ratio {ours.mean_f1 / theirs.mean_f1:.2f} ({figures}; deviation {deviation:.3f})")
 

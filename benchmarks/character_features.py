@@ -1,11 +1,11 @@
-"""Which speech feature drives the mouth best? On real clips: characters (ctc), phones, and MFCC for comparison.
+"""Which speech feature drives the mouth best? Characters (ctc), phones, and MFCC for comparison.
 
-    python -m benchmarks.character_features GRID_FOLDER [--clips 60] [--epochs 40]
+    python -m benchmarks.character_features [CORPUS_FOLDER] [--clips 60] [--epochs 40]
 
 From each feature's windows the same two small regressors are trained on the training sentences of the speaker with the most
 clips, to the mouth's 20 landmarks of an aligned face: ridge regression, and a network as in Sinha §III-A (four convolutions
 over time, two linear layers; three seeds). The character network is trained on the same sentences only. Measured on that
-speaker's held-out sentences (a fifth, by CRC-32 of the sentence) and on the other speakers, of whom only the mean face is
+speaker's held-out sentences (the layout's choice; of GRID's a fifth) and on the other speakers, of whom only the mean face is
 known: r, the correlation of predicted and real mouth opening (mean over clips), and the landmarks' error in % of the eyes'
 distance. Landmarks and phone scores are kept in data/benchmarks. The last line compares the better of ctc and phones (ours,
 by r of the network on held-out sentences) with MFCC; its deviation is that of the seeds.
@@ -13,6 +13,7 @@ by r of the network on held-out sentences) with MFCC; its deviation is that of t
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +23,10 @@ import pandas as pd
 import torch
 from torch import nn
 
+from benchmarks.project import ROOT, add_corpus, layout_of, videos
 from pipeline.corpus.inventory import list_clips
 from pipeline.corpus.workers import each
-from pipeline.errors import ClipRejected
+from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.intervals import bootstrap_interval
 from pipeline.evaluation.sync import mouth_correlation
 from pipeline.features.alignment import align_landmarks, mean_face
@@ -32,14 +34,14 @@ from pipeline.features.audio import mfcc
 from pipeline.features.characters.ctc import ctc_features, ctc_scores
 from pipeline.features.characters.phones import phone_scores
 from pipeline.features.characters.steps import Scores, step_windows
+from pipeline.features.characters.training import as_function, error_rate, train_ctc
 from pipeline.features.landmarks import MOUTH, mouth_opening
 from pipeline.features.tracking import detect_video
 from pipeline.features.windows import mfcc_windows
-from pipeline.training.ctc import as_function, error_rate, train_ctc
 from pipeline.video import read_audio
 
 FPS, RATE = 25, 22_050
-CACHE = Path("data/benchmarks/character_features")
+CACHE = ROOT / "data" / "benchmarks" / "character_features"
 SEEDS = (0, 1, 2)
 
 
@@ -50,15 +52,15 @@ class Data(NamedTuple):
     mouths: list[np.ndarray]
 
 
-def prepare(clip: tuple[str, str]) -> dict[str, np.ndarray]:
-    """Waveform, landmarks and phone scores of a clip (its id and file), from the cache where they are there."""
-    name, video = clip
-    path = CACHE / f"{name}.npz"
+def prepare(clip: tuple[str, str, str], cache: Path) -> dict[str, np.ndarray]:
+    """Waveform, landmarks and phone scores of a clip (id, file, checksum), from the cache where they are there."""
+    name, video, checksum = clip
+    path = cache / f"{name}-{checksum}.npz"
     if not path.exists():
         waveform = read_audio(Path(video), RATE)
         scores = phone_scores(waveform, RATE)
         landmarks = detect_video(Path(video), FPS, "dlib", redetect_every=25, max_missing=0.1).landmarks
-        CACHE.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         speech = {"phones": scores.values, "silence": scores.silence, "first_s": scores.first_s}
         np.savez(partial, waveform=waveform, landmarks=landmarks, **speech)
@@ -132,17 +134,25 @@ def judge(predict: Callable[[np.ndarray], np.ndarray], data: Data, face: np.ndar
     return np.array([correlations, errors])
 
 
+@one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.character_features", description=__doc__.splitlines()[0])
-    parser.add_argument("corpus", type=Path, help="folder with GRID's speakers")
+    add_corpus(parser)
     parser.add_argument("--clips", type=int, default=0, help="only the first so many clips of a speaker; 0 = all")
     parser.add_argument("--epochs", type=int, default=40, help="of the character network (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help="of landmarks and phones (default: data/benchmarks/…)"
+    )
     arguments = parser.parse_args()
 
-    clips, _ = list_clips("grid", arguments.corpus, held_out_sentences=5)
+    videos(arguments.corpus, 1)  # or a word on how to get some
+    clips, _ = list_clips(layout_of(arguments.corpus), arguments.corpus, 5, arguments.workers)
     clips = clips.groupby("subject").head(arguments.clips or len(clips))
     material = {}
-    for (name, _), result in each(prepare, list(zip(clips["clip"], clips["video"], strict=True)), "clips"):
+    listed = clips[["clip", "video", "checksum"]].itertuples(index=False, name=None)
+    work = partial(prepare, cache=arguments.cache)
+    for (name, *_), result in each(work, listed, "clips", arguments.workers):
         if not isinstance(result, ClipRejected):
             material[name] = result
     clips = clips[clips["clip"].isin(list(material))].set_index("clip")
@@ -151,6 +161,8 @@ def main() -> None:
     held_out = clips["split"] == "test_sentences"
     sets = {"train": clips[own & ~held_out], "held out": clips[own & held_out], "others": clips[~own]}
     print(", ".join(f"{name}: {len(rows)} clips" for name, rows in sets.items()))
+    if sets["train"].empty or sets["held out"].empty:
+        raise UserError(f"{arguments.corpus}: speaker {speaker} needs clips to train on and held-out ones; take more")
 
     examples = {
         name: [(ctc_features(material[clip]["waveform"], RATE), text) for clip, text in rows["transcript"].items()]
@@ -199,7 +211,7 @@ def main() -> None:
     still = np.mean([np.linalg.norm(mouths, axis=-1).mean() * 100 for mouths in data["held out"].mouths])
     print(f"a mouth that keeps still: error {still:.3f} % on held-out sentences")
 
-    for name in dict.fromkeys(name for _, name in by_clip):
+    for name in dict.fromkeys(name for (_, name), results in by_clip.items() if results.shape[2] > 1):
         for a, b in (("ctc", "mfcc"), ("phones", "mfcc"), ("ctc", "phones")):
             difference = (by_clip[a, name] - by_clip[b, name]).mean(axis=0)
             (r_low, r_high), (low, high) = (bootstrap_interval(values) for values in difference)
@@ -209,7 +221,8 @@ def main() -> None:
     seeds = {feature: np.nanmean(by_clip[feature, "held out"][:, 0], axis=1) for feature in windows}
     best = max(("ctc", "phones"), key=lambda feature: seeds[feature].mean())
     ours, alternative = seeds[best].mean(), seeds["mfcc"].mean()
-    figures = f"ours {ours:.3f} with {best}, alternative {alternative:.3f} with mfcc, mouth correlation"
+    print(f"ours: {best}; alternative: mfcc")
+    figures = f"ours {ours:.3f}, alternative {alternative:.3f} mouth correlation"
     print(f"character_features: ratio {ours / alternative:.2f} ({figures}; deviation {seeds[best].std():.3f})")
 
 

@@ -16,17 +16,19 @@ import numpy as np
 from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.features.heatmap import landmark_heatmaps
 
-CLIPS, FRAMES, EXCERPT = 64, 75, 15
+FRAMES, EXCERPT = 75, 15
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.heatmaps", description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=64, help="pixels of the crop (default: %(default)s)")
+    parser.add_argument("--clips", type=int, default=64, help="that the shards hold (default: %(default)s)")
+    parser.add_argument("--excerpts", type=int, default=400, help="that are read and drawn (default: %(default)s)")
     parser.add_argument("--sigma", type=float, default=1.0, help="pixels (default: %(default)s)")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
-    landmarks = {f"clip{k}": rng.uniform(0, args.size, (FRAMES, 68, 2)).astype(np.float32) for k in range(CLIPS)}
-    spans = [(f"clip{rng.integers(CLIPS)}", int(rng.integers(FRAMES - EXCERPT))) for _ in range(400)]
+    landmarks = {f"clip{k}": rng.uniform(0, args.size, (FRAMES, 68, 2)).astype(np.float32) for k in range(args.clips)}
+    spans = [(f"clip{rng.integers(args.clips)}", int(rng.integers(FRAMES - EXCERPT))) for _ in range(args.excerpts)]
     with tempfile.TemporaryDirectory() as folder:
         drawn = ((clip, landmark_heatmaps(landmarks[clip], args.size, args.sigma)) for clip in in_shards(landmarks))
         write_shards(Path(folder), drawn)

@@ -8,13 +8,12 @@ of the landmarks to those of every frame's own detection, over points and frames
 
 import argparse
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.project import videos
-from pipeline.errors import ClipRejected
+from benchmarks.project import add_corpus, videos
+from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.detection import find_faces, predict_landmarks
 from pipeline.features.tracking import detect_clip
 from pipeline.video import stream_frames
@@ -31,9 +30,10 @@ def every_frame(frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return landmarks, has_face
 
 
+@one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.landmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("corpus", nargs="?", type=Path, default=Path("data/demo_corpus"), help="(default: %(default)s)")
+    add_corpus(parser)
     parser.add_argument("--clips", type=int, default=24, help="so many of its clips (default: %(default)s)")
     parser.add_argument("--redetect-every", type=int, default=25, help="frames (default: %(default)s)")
     args = parser.parse_args()
@@ -61,6 +61,8 @@ def main() -> None:
         missed += int((has_face & ~ours.has_face).sum())
         beyond += int((ours.has_face & ~has_face).sum())
         n_frames += len(frames)
+    if not distances:
+        raise UserError(f"{args.corpus}: no clip in which a face is found")
     distance = np.concatenate(distances)
     speed = {name: n_frames / used for name, used in seconds.items()}
     with_decoding = {name: n_frames / (seconds[name] + seconds["decoding"]) for name in ("ours", "alternative")}

@@ -1,5 +1,6 @@
-"""A checkout of its own for a benchmark that runs stages: the project's files and a corpus of somebody's clips."""
+"""What benchmarks share: the clips they are given, and a checkout of its own for one that runs stages."""
 
+import argparse
 import csv
 import os
 import re
@@ -8,15 +9,34 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.errors import UserError
+
 ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "data" / "demo_corpus"
 VIDEO = {".mpg", ".mp4", ".flv", ".avi", ".mov", ".mkv"}
 
 
+def add_corpus(parser: argparse.ArgumentParser) -> None:
+    """The argument `corpus`, by default the demo's."""
+    help_text = "folder of clips (default: data/demo_corpus, by `dvc repro demo_corpus`)"
+    parser.add_argument("corpus", nargs="?", type=Path, default=DEMO, help=help_text)
+
+
+def layout_of(folder: Path) -> str:
+    """Which of the layouts of `corpus.layout` a folder has, as far as benchmarks take them."""
+    if (folder / "VideoFlash").is_dir():
+        return "crema_d"
+    return "folder" if (folder / "clips.csv").exists() else "grid"
+
+
 def videos(folder: Path, n: int) -> list[Path]:
-    """n of a folder's videos, evenly over their sorted names, again from the start where there are fewer."""
+    """n of a folder's videos, evenly over their sorted names, again from the start where there are fewer.
+
+    Raises UserError where there is none.
+    """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO)
     if not found:
-        raise SystemExit(f"no videos in {folder}; make the demo corpus by `dvc repro demo_corpus`, or name a folder")
+        raise UserError(f"no videos in {folder}; make the demo corpus with `dvc repro demo_corpus`, or name a folder")
     spread = [found[k * (len(found) - 1) // max(1, n - 1)] for k in range(n)]
     return spread if n <= len(found) else [found[k % len(found)] for k in range(n)]
 
@@ -51,18 +71,26 @@ def add_clips(folder: Path, clips: list[Path]) -> None:
         for k, clip in enumerate(clips, start=n_before):
             name = f"clip{k:05d}{clip.suffix}"
             shutil.copy(clip, folder / "corpus" / name)
-            rows.writerow([name, "train" if k % 5 else "test_sentences"])
+            rows.writerow([name, "test_sentences" if k % 5 == 4 else "train"])
+
+
+def cpus(n: int) -> set[int]:
+    """The first n of the CPUs that this process may use; fewer where there are fewer."""
+    return set(sorted(os.sched_getaffinity(0))[:n])
 
 
 def run(folder: Path, *command: str, cpus: set[int] | None = None) -> str:
-    """Run a command in the checkout with this interpreter's environment, on the given CPUs; its output."""
+    """Run a command in the checkout with this interpreter's environment, on the given CPUs; its output.
+
+    Raises UserError with the end of what it said where it fails.
+    """
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     limit = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
     done = subprocess.run(
         command, cwd=folder, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise UserError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout + done.stderr
 
 

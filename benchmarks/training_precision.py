@@ -21,22 +21,21 @@ PHASE = Phase(
     weights={"frame": 1.0, "sequence": 1.0, "feature_matching": 100.0},
     rates={"generator": 2e-4, "discriminators": 1e-4},
 )
-N_FRAMES = 25
 
 
-def example(s: Settings) -> Clip:
+def example(s: Settings, n_frames: int) -> Clip:
     """An excerpt of noise: the time of a step does not depend on what it shows."""
     g = torch.Generator().manual_seed(0)
-    frames = torch.rand(N_FRAMES, 3, s.image_size, s.image_size, generator=g) * 2 - 1
-    heatmaps = torch.rand(N_FRAMES, 1, s.image_size, s.image_size, generator=g)
-    mel = torch.randn(N_FRAMES, s.mel_columns, s.mel_bands, generator=g)
+    frames = torch.rand(n_frames, 3, s.image_size, s.image_size, generator=g) * 2 - 1
+    heatmaps = torch.rand(n_frames, 1, s.image_size, s.image_size, generator=g)
+    mel = torch.randn(n_frames, s.mel_columns, s.mel_bands, generator=g)
     return Clip(frames[0], torch.randn(NOISE_SIZE, generator=g), frames, mel, heatmaps, heatmaps[0])
 
 
 class Training:
     """The joint system in the arithmetic of `training.precision`: its first frames (T, 3, S, S), and its steps."""
 
-    def __init__(self, precision: str, settings: Settings):
+    def __init__(self, precision: str, settings: Settings, n_frames: int):
         torch.manual_seed(0)
         machine, self.objective = machine_for("auto", precision), KesimErzin(settings)
         recipe = Recipe(
@@ -50,7 +49,7 @@ class Training:
             knobs={},
         )
         self.networks = Networks(machine, self.objective, recipe, PHASE)
-        self.clip = to_device(machine.fabric, example(settings))
+        self.clip = to_device(machine.fabric, example(settings, n_frames))
         with torch.no_grad():
             self.first = self.objective.generate(self.clip).float().cpu()
 
@@ -63,18 +62,20 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.training_precision", description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=8, help="steps of each (default: %(default)s)")
     parser.add_argument("--width", type=float, default=0.5, help="of the networks (paper: 1; default: %(default)s)")
+    parser.add_argument("--size", type=int, default=64, help="pixels, a multiple of 32 (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=25, help="of the excerpt (default: %(default)s)")
     args = parser.parse_args()
     settings = Settings(
         speech=True,
         landmarks=True,
-        image_size=64,
+        image_size=args.size,
         context_frames=5,
         mel_columns=27,
         mel_bands=60,
         width=args.width,
         decision_every=5,
     )
-    chosen, plain = (Training(precision, settings) for precision in ("auto", "32-true"))
+    chosen, plain = (Training(precision, settings, args.frames) for precision in ("auto", "32-true"))
     rates = [(chosen.step(), plain.step()) for _ in range(args.steps)]
     ours, alternative = map(max, zip(*rates, strict=True))
     deviation = (chosen.first - plain.first).abs().mean().item()

@@ -73,7 +73,7 @@ def main() -> None:
     ours, alternative = (args.frames / min(r[k][0] for r in rounds) for k in (0, 1))
     deviation = 127.5 * (rounds[0][0][1] - rounds[0][1][1]).abs().max().item()
     rates = f"ours {ours:.1f}, alternative {alternative:.1f} frames/s"
-    print(f"vgnet: ratio {ours / alternative:.2f} ({rates}; deviation {deviation:.2f})")
+    print(f"vgnet: ratio {ours / alternative:.2f} ({rates}; deviation {deviation:.2f} grey levels)")
 
 
 if __name__ == "__main__":

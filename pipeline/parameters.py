@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -143,10 +144,19 @@ class Shared(Group):
 Parameters = create_model("Parameters", __base__=Shared, **{name: (of_paper(name), ...) for name in PAPERS})
 
 
+class Loader(yaml.SafeLoader):
+    """Reads numbers as DVC writes them: 1e-05 as well, which is a text in YAML 1.1."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def load(path: Path = Path("params.yaml")) -> Parameters:
     """Read and check the parameters. Raises UserError naming the file, the key, what it holds and what it may hold."""
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(), Loader)
     except FileNotFoundError:
         raise UserError(f"{path} is missing here ({Path.cwd()}); run from the project's root") from None
     except yaml.YAMLError as error:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,7 +90,8 @@ def test_a_wrong_parameter(project, old, new, words):
 
 @pytest.mark.parametrize("key", ["vgg19", "face_parsing"])
 def test_a_file_that_parameters_name_and_that_is_not_there(project, key):
-    replace(project, f"{key}: null", f"{key}: weights.pth")
+    text = (project / "params.yaml").read_text()
+    replace(project, re.search(rf"{key}: +#", text)[0], f"{key}: weights.pth #")
     (project / "corpus").mkdir()
     assert_one_line(run(project, "pipeline.parameters"), f".{key}", "weights.pth", "does not exist")
 

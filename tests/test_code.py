@@ -135,6 +135,8 @@ def test_a_fingerprint_knows_which_module_says_what(planted):
     planted("pipeline/late.py", "A = 2\n")
     planted("pipeline/nested/deep.py", "A = 1\n")
     assert fingerprint("stages/drawing.py") != before
+    planted("pipeline/nested/deep.py", "A = 2\n")
+    assert fingerprint("pipeline/late.py") != fingerprint("pipeline/nested/deep.py")
 
 
 def test_a_fingerprint_depends_on_what_is_asked_for_only(planted):

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
 from pipeline.features.alignment import align_landmarks, crop_faces
-from pipeline.features.landmarks import MOUTH
 from pipeline.features.face_parsing import BiSeNet
+from pipeline.features.landmarks import MOUTH
 from pipeline.video import stream_frames
 
 ROOT = Path(__file__).parents[1]
@@ -46,10 +47,11 @@ def aligned(project):
 @pytest.fixture
 def project(tmp_path, make_clip):
     """A checkout whose corpus is one clip, its faces found; the parameter names a checkpoint that is yet to come."""
-    text = (ROOT / "params.yaml").read_text()
-    text = text.replace("layout: crema_d", "layout: folder").replace("root: data/demo_corpus", "root: corpus")
-    text = text.replace("workers: auto", "workers: 1").replace("face_parsing: null", "face_parsing: parsing.pth")
-    (tmp_path / "params.yaml").write_text(text)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["corpus"] |= {"layout": "folder", "root": "corpus"}
+    values["compute"]["workers"] = 1
+    values["alignment"]["face_parsing"] = "parsing.pth"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     for name in ("dvc.yaml", "pipeline", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
     make_clip(tmp_path / "corpus/clip.mp4", n_frames=2)

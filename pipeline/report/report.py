@@ -27,6 +27,7 @@ from pipeline.systems.card import read_card
 
 GRID_ROWS = 6  # subjects whose faces are shown in every emotion
 
+
 def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_clips: int) -> None:
     """Write contact sheets, charts and index.html to data/report. `split`: whose clips are shown."""
     out = data / "report"
@@ -42,7 +43,9 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
     bar_chart(out / "metrics.png", means, details["intervals"])
     losses = {}
     for of_paper in PAPERS:
-        tables = {name: pd.read_csv(metrics / "losses" / f"{of_paper}_{name}.csv") for name in paper(of_paper).trainings}
+        tables = {
+            name: pd.read_csv(metrics / "losses" / f"{of_paper}_{name}.csv") for name in paper(of_paper).trainings
+        }
         tables = {name: table for name, table in tables.items() if len(table)}
         if tables:
             losses[f"Losses: {paper(of_paper).title.split(',')[0]}"] = out / f"losses_{of_paper}.png"
@@ -101,8 +104,7 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         maps={system: data_uri(path, "image/png") for system, path in maps.items() if path.exists()},
         systems=systems,
         clips={
-            clip: {s: data_uri(data / "videos" / s / f"{clip}.mp4", "video/mp4") for s in systems}
-            for clip in shown
+            clip: {s: data_uri(data / "videos" / s / f"{clip}.mp4", "video/mp4") for s in systems} for clip in shown
         },
         sheets={clip: data_uri(out / "contact_sheets" / f"{clip}.png", "image/png") for clip in shown},
     )
@@ -113,7 +115,7 @@ def perceptual_origins(data: Path, systems: list[str]) -> dict[str, dict[str, st
     """By what features each system with a perceptual loss was trained, as its card says."""
     cards = {system: read_card(data / "systems" / system) for system in systems if system in SYSTEMS}
     origins = {s: [about.get("perceptual") for about in card["networks"].values()] for s, card in cards.items()}
-    return {system: found[0] for system, found in origins.items() if any(found)}
+    return {system: next(filter(None, found)) for system, found in origins.items() if any(found)}
 
 
 def silence_sheets(

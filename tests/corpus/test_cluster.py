@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import yaml
 
 from benchmarks.project import checkout, run
 
@@ -59,7 +60,9 @@ def made(folder):
 
 def test_a_cluster_makes_what_this_machine_makes(cluster, tmp_path):
     params = tmp_path / "there" / "params.yaml"
-    params.write_text(params.read_text().replace("scheduler: null", f"scheduler: {cluster}"))
+    values = yaml.safe_load(params.read_text())
+    values["compute"]["scheduler"] = cluster
+    params.write_text(yaml.safe_dump(values))
     for stage in STAGES:
         for name in ("here", "there"):
             run(tmp_path / name, sys.executable, "-m", f"stages.{stage}")

@@ -208,9 +208,9 @@ def test_a_fingerprint_is_of_the_stages_code_and_of_the_parameters_that_it_lists
             "pipeline/a/b.py": "X = 1",
             "pipeline/c.py": "Y = 2",
         }
-        for name, content in (planted | {path: text}).items():
+        for name, written in (planted | {path: text}).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(content)
+            (tmp_path / name).write_text(written)
         code._imports.cache_clear()
         code._meaning.cache_clear()
         return fingerprint("s")

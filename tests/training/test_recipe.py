@@ -1,7 +1,7 @@
 """What every recipe of the project promises the runner."""
 
 from dataclasses import fields
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 
 import numpy as np
@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
+from pipeline.corpus import shards, tables
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, shard_of, write_shards
-from pipeline.corpus.tables import frames_table, write_table_shard
+from pipeline.corpus.tables import frames_table, read_index, write_table_shard
 from pipeline.papers.chen_s.action_units import AUS, AUClassifier, AUClassifierSettings, AudioToAU, AudioToAUSettings
 from pipeline.papers.registry import TRAININGS, module
+from pipeline.parameters import Parameters
 from pipeline.training import runner
 from pipeline.training.machine import machine_for
 from pipeline.training.trained import fields_of, read_trained, save_network
@@ -35,7 +37,7 @@ SHORT = {"sinha": {"blink": {"steps": 8}}, "chen_s": {"width": 0.0625}}
 @pytest.fixture
 def corpus(data):
     """The made-up clips with all that any training asks for: emotions, action units, speech at 8 kHz, pre-trained networks."""
-    rng, clips, tables = np.random.default_rng(3), [f"clip{k}" for k in range(6)], {}
+    rng, clips, units = np.random.default_rng(3), [f"clip{k}" for k in range(6)], {}
     table = data / "clips" / "clips.parquet"
     pd.read_parquet(table).assign(emotion=list(EMOTIONS), split="train").to_parquet(table)
     waveforms = {clip: rng.integers(-9000, 9000, 6400).astype(np.int16) for clip in clips}
@@ -44,8 +46,8 @@ def corpus(data):
         n = 14 + clips.index(clip)
         columns = {f"AU{au:02d}_c": rng.integers(2, size=n).astype(np.float32) for au in AUS}
         columns |= {f"AU{au:02d}_r": np.ones(n, np.float32) for au in AUS}
-        tables.setdefault(shard_of(clip), []).append((clip, frames_table(clip, columns), k))
-    for name, rows in tables.items():
+        units.setdefault(shard_of(clip), []).append((clip, frames_table(clip, columns), k))
+    for name, rows in units.items():
         write_table_shard(data / "action_units" / "units", name, rows)
     settings = {"audio_to_au": AudioToAUSettings(0.0625), "au_classifier": AUClassifierSettings(64, 0.0625)}
     networks = {"audio_to_au": AudioToAU, "au_classifier": AUClassifier}
@@ -59,17 +61,24 @@ def corpus(data):
 def make(corpus, parameters):
     """The recipe of a stage, with changes of the parameters: make("sinha_blink", seed=3)."""
 
+    values = parameters(**SHORT).model_dump()
+
     def recipe(stage, **changes):
         where, told, _ = STAGES[stage]
-        return import_module(where).recipe(parameters(**merged(SHORT, changes)), corpus, **told)
+        return import_module(where).recipe(Parameters.model_validate(merged(values, changes)), corpus, **told)
 
     return recipe
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_term_has_its_weight_and_every_network_its_rate(stage, make):
-    """In each phase: a term without a weight would never be computed, and a weight without a term do nothing."""
+def test_a_recipe_is_whole(stage, make):
+    """Settings survive their way through a file. In each phase, every term has its weight (without one it would never be
+    computed), every weight its term, every network its rate, and what judges is there where it is asked."""
     recipe = make(stage)
+    again = type(recipe.settings)(**fields_of(recipe.settings))
+    assert again == recipe.settings
+    for field in fields(again):
+        assert type(getattr(again, field.name)) is type(getattr(recipe.settings, field.name)), field.name
     assert len(recipe.batches) > 0
     batch = next(recipe.batches.epoch(recipe.seed, 0))
     assert batch.n_frames > 0
@@ -87,18 +96,9 @@ def test_every_term_has_its_weight_and_every_network_its_rate(stage, make):
             assert set(objective.judged_for.get(term, (term,))) <= phase.weights.keys()
         asked = runner.computed(judged, partial(runner.serves, objective, phase))
         assert all(value.shape == () and value.isfinite() for value in asked.values())
-        # Raises where a parameter that is trained has no rate. What judges is there where, and only where, it is asked.
+        # Raises where a parameter that is trained has no rate.
         optimizers = runner.Networks(machine_for("cpu", "32-true"), objective, recipe, phase).optimizers
         assert optimizers.keys() == {"generator", *(["discriminators"] if asked else [])}
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_settings_survive_their_way_through_a_file(stage, make):
-    settings = make(stage).settings
-    again = type(settings)(**fields_of(settings))
-    assert again == settings and fields_of(again) == fields_of(settings)
-    for field in fields(settings):
-        assert type(getattr(again, field.name)) is type(getattr(settings, field.name)), field.name
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -106,18 +106,21 @@ def test_whatever_a_stage_reads_is_in_its_key(stage, make, corpus, parameters, m
     """A parameter that is changed must not find the training of another: for each that the stage declares."""
     done = {"epoch": 1, "losses": [], "best": {"epoch": 1, "generator": {}}}
     monkeypatch.setattr(runner, "fit", lambda *_: done)
-    work = tmp_path / "work"
+    # The clips stay as they are: to find them once is enough.
+    for where in (shards, tables):
+        monkeypatch.setattr(where, "read_index", cache(read_index))
+    values = parameters(**SHORT, training={"device": "cpu"})
+    out, losses, work = (tmp_path / name for name in ("out", "losses.csv", "work"))
     work.mkdir()
 
     def key(**changes):
-        chosen = parameters(training={"device": "cpu"}).training
-        runner.train(stage, partial(make, stage, **changes), "code", chosen, tmp_path / "out", tmp_path / "l.csv", work)
-        return read_trained(tmp_path / "out")["key"]
+        runner.train(stage, partial(make, stage, **changes), "code", values.training, out, losses, work)
+        return read_trained(out)["key"]
 
-    values, before, idle = parameters(**SHORT).model_dump(), key(), []
+    before, idle = key(), []
     assert key() == before
-    for path in ["seed", *(leaf for group in STAGES[stage][2] for leaf in leaves(values, group))]:
-        changes = value = changed(look_up(values, path))
+    for path in ["seed", *(leaf for group in STAGES[stage][2] for leaf in leaves(values.model_dump(), group))]:
+        changes = value = changed(look_up(values.model_dump(), path))
         for name in reversed(path.split(".")):
             changes = {name: changes}
         if value is not None and key(**changes) == before:

@@ -102,9 +102,11 @@ def test_a_folder_appears_whole(folder, network):
     with pytest.raises(TypeError):
         save(folder, network, unspeakable=object())
     assert load_network(folder, Network, Settings)[1]["try_"] == 1
+    (folder.with_name("blink.partial") / "left.over").touch()
     save(folder, network, try_=2)
     assert load_network(folder, Network, Settings)[1]["try_"] == 2
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert {path.name for path in folder.iterdir()} == {WEIGHTS, ABOUT}
 
 
 def one_line(folder, kind=Network):

@@ -1,10 +1,12 @@
 """Trainings as a whole: the same run again, interrupted or not; what is trained anew and what is not; what ends them."""
 
 import os
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 
 from pipeline.errors import UserError
 from pipeline.papers.sinha.texture_net import Settings as TextureSettings
@@ -227,14 +229,18 @@ def test_a_changed_second_phase_leaves_the_first_as_it_is(bench, change):
 
 
 def test_more_epochs_of_the_second_phase_go_on_and_of_the_first_train_the_second_anew(bench, another):
+    """The second has as many epochs as before, and began with another network."""
     first, second = two_phases().phases
     bench.train(two_phases())
-    longer = recipe(first, replace(second, epochs=4))
-    assert bench.train(longer) == [(SECOND, 3)]
     longer = recipe(replace(first, epochs=4), second)
     assert bench.train(longer) == [(FIRST, 3), (SECOND, 0), (SECOND, 1), (SECOND, 2)]
     another.train(longer)
     assert bench.left == another.left
+    longest = recipe(replace(first, epochs=4), replace(second, epochs=4))
+    assert bench.train(longest) == [(SECOND, 3)]
+    fresh = Bench(another.folder.parent / "fresh")
+    fresh.train(longest)
+    assert bench.left == fresh.left
 
 
 def test_a_first_phase_that_is_used_is_kept(bench):
@@ -428,3 +434,47 @@ def test_a_papers_training_that_diverges_is_one_line(small, data, training):
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=f"holds no trained network; make it with `dvc repro sinha_{training}`"):
         load_network(data / "trained" / "sinha" / training, TextureGenerator, TextureSettings)
+
+
+@pytest.fixture
+def command(data, parameters, monkeypatch, tmp_path_factory):
+    """The stage as a command, where its folders are: command("blink", epochs=2)."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "data").symlink_to(data)
+    monkeypatch.chdir(project)
+
+    def run(training, **changes):
+        made = parameters(sinha={training: SMALL[training] | changes}, training={"device": "cpu"})
+        (project / "params.yaml").write_text(yaml.safe_dump(made.model_dump()))
+        monkeypatch.setattr(sys, "argv", ["stages.training", "sinha", training])
+        stage.main()
+
+    return run
+
+
+def test_a_command_that_is_interrupted_is_one_line_and_goes_on(command, data, monkeypatch, capsys):
+    """Ctrl-C in the second epoch: status 130, as of any program; what the line promises is kept."""
+    learn, epochs = runner.learn, []
+
+    def interrupted(*args):
+        epochs.append(1)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        return learn(*args)
+
+    monkeypatch.setattr(runner, "learn", interrupted)
+    with pytest.raises(SystemExit) as end:
+        command("audio_to_landmark")
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted; run again: what is done is kept\n"
+    assert not (data / "trained" / "sinha" / "audio_to_landmark").exists()
+    command("audio_to_landmark")
+    assert len(epochs) == 3
+    assert (data / "trained" / "sinha" / "audio_to_landmark" / WEIGHTS).exists()
+
+
+def test_a_command_that_comes_to_nothing_is_one_line(command, capsys):
+    """A string as SystemExit's code is what Python prints to stderr, with status 1."""
+    with pytest.raises(SystemExit, match=r"^error: generator_\w+ is (nan|inf) in epoch 1: .*blink$") as end:
+        command("blink", learning_rate=1e30)
+    assert "\n" not in end.value.code and capsys.readouterr().err == ""

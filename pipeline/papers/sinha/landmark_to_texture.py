@@ -40,7 +40,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
 class VideoExcerpts(Excerpts):
     """Frames and their landmark images, half of them mirrored in training.
 
-    The photo is any frame of the clip (the paper is silent), so that its mouth is open in some and closed in others; in
+    The photo is any frame of the clip (the paper does not say), so that its mouth is open in some and closed in others; in
     validation the first.
     """
 
