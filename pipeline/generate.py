@@ -134,7 +134,7 @@ def list_systems(data: Path) -> str:
         try:
             splits = read_card(find_system(name, data))["corpus"]["splits"]
             state = f"trained on {splits['train']['clips']} clips of {splits['train']['subjects']} people"
-            if name in figures:
+            if figures.get(name, {}).get("lmd") is not None:
                 state += f"; LMD {figures[name]['lmd']:.2f} px (metrics/evaluation.json)"
         except UserError:
             state = f"not trained: dvc repro system_{name}"

@@ -1,4 +1,4 @@
-"""What the stages before training leave, for made-up clips, and trainings on them; fixtures that `conftest.py` gives to all tests."""
+"""What the stages before training leave, for made-up clips, and trainings on them: fixtures for all tests."""
 
 from itertools import groupby
 from pathlib import Path

@@ -46,7 +46,8 @@ from pathlib import Path
 
 name, start = os.environ["DVC_STAGE"], time.time()
 notes = Path("notes")
-(notes / f"{name}.pid").write_text(str(os.getpid()))
+(notes / f"{name}.partial").write_text(str(os.getpid()))
+(notes / f"{name}.partial").rename(notes / f"{name}.pid")
 print("working")
 if Path("broken").exists() and name == "left":
     sys.exit("error: left is broken")
