@@ -81,7 +81,7 @@ def train(
         **recipe.about,
     }
     save_network(out, state["best"]["generator"], about)
-    for old in sorted(work.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    for old in sorted(work.glob("*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
         old.unlink()
 
 
