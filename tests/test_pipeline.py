@@ -103,25 +103,6 @@ def test_a_changed_loss_weight_reruns_its_training_and_what_follows_and_going_ba
     assert not run(checkout, "git", "status", "--porcelain")
 
 
-@pytest.mark.parametrize("paper", ["sinha", "chen_s"])
-def test_a_comment_in_a_papers_folder_trains_nothing_and_starts_no_other_paper(checkout, paper):
-    """What starts finds that its code still means the same; nothing that it makes changes, and nothing follows."""
-    for path in (checkout / "pipeline" / "papers" / paper).glob("*.py"):
-        path.write_text(path.read_text() + "# a remark\n")
-    trained = {path: path.read_bytes() for path in (checkout / "data/trained").rglob("*.safetensors")}
-    output = run(checkout, "dvc", "repro")
-    assert not re.search(r"epoch \d+/", output), "something was trained"
-    others = {stage.name for stage in stages() if not stage.name.startswith(f"{paper}_")}
-    started = stages_run(output)
-    assert started and not {name for name in started & others if not name.endswith(paper) and paper not in name} - {
-        *{"sinha": {"blinks"}, "chen_s": {"recognition"}}[paper],
-        "report",
-    }
-    assert trained == {path: path.read_bytes() for path in (checkout / "data/trained").rglob("*.safetensors")}
-    run(checkout, "git", "checkout", "pipeline")
-    assert not stages_run(run(checkout, "dvc", "repro"))
-
-
 def test_the_report_is_one_page_that_plays(checkout):
     page = (checkout / "data/report/index.html").read_text()
     assert page.count("<video") == 12 and "data:video/mp4;base64," in page
@@ -346,41 +327,3 @@ def test_what_is_measured_beside_the_table_has_files_of_its_own(checkout):
     assert set(judged) == set(json.loads((checkout / "metrics/evaluation.json").read_text()))
     assert set(judged["maity"]["recall"]) == {"ANG", "DIS", "FEA", "HAP", "NEU", "SAD"}
     assert 0 <= judged["maity"]["accuracy_other_emotion"] <= 1 and "recall" in judged["ground_truth"]
-
-
-def test_without_labels_of_emotions_all_else_goes_on(checkout, tmp_path):
-    """The corpus loses its labels: the two trainings that need them say so, and every stage after them does without."""
-    project = tmp_path / "project"
-    shutil.copytree(checkout, project, ignore=shutil.ignore_patterns(".dvc", ".git", "demo_corpus"))
-    for table in ("clips/clips.parquet", "usable_clips.parquet"):
-        clips = pd.read_parquet(project / "data" / table)
-        clips.assign(emotion=None).to_parquet(project / "data" / table)
-    for part in ("synthesis", "videos", "detection"):
-        shutil.rmtree(project / "data" / part / "maity")
-    for stage in (["stages.emotion_classifier"], ["stages.training", "maity", "end_to_end"]):
-        assert "labelled" in run(project, "python", "-m", *stage)
-    run(project, "python", "-m", "stages.system", "maity")
-    assert "skipped" in run(project, "python", "-m", "stages.synthesis", "maity")
-    for stage in (["detection", "maity"], ["evaluation"], ["silence"], ["motion"], ["emotions"], ["report"]):
-        run(project, "python", "-m", f"stages.{stage[0]}", *stage[1:])
-    before, after = (json.loads((root / "metrics/evaluation.json").read_text()) for root in (checkout, project))
-    assert after == {system: row for system, row in before.items() if system != "maity"}
-    assert json.loads((project / "metrics/emotions.json").read_text()) == {}
-    assert "<h2>Emotions</h2>" not in (project / "data/report/index.html").read_text()
-    assert "<h2>Emotions</h2>" in (checkout / "data/report/index.html").read_text()
-
-
-def test_a_system_is_added_as_its_page_says(checkout, tmp_path):
-    """The code of docs/adding-a-system.md, in a copy of the project, goes through training, synthesis, tables and report."""
-    project = tmp_path / "project"
-    shutil.copytree(checkout, project, symlinks=True)
-    page = (ROOT / "docs/adding-a-system.md").read_text()
-    for kind, name, code in re.findall(r"```(python|yaml)\n# (\S+)\n(.*?)```", page, re.S):
-        path = project / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text((path.read_text() + "\n" if kind == "yaml" else "") + code)
-    run(project, "python", "-m", "pipeline.dag")
-    ran = stages_run(run(project, "dvc", "repro"))
-    assert ran == {"toy_brightness", "system_toy", "synthesis_toy", "detection_toy", *MEASURING}
-    assert json.loads((project / "metrics/evaluation.json").read_text())["toy"]["psnr"] > 10
-    assert "toy" in (project / "data/report/index.html").read_text()
