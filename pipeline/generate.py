@@ -170,14 +170,17 @@ def main() -> None:
         sys.exit(f"error: --output: {args.output} must end in .mp4 or .mkv")
     if args.seed < 0:
         sys.exit(f"error: --seed: {args.seed} must be 0 or more")
-    system = load_system(find_system(args.system, DATA))
+    # What is missing is said before anything is loaded.
+    known = SYSTEMS.get(args.system)
+    needs = known.needs if known else frozenset(read_card(find_system(args.system, DATA))["needs"])
     conditioned = [name for name, declared in SYSTEMS.items() if "emotion" in declared.needs]
-    if args.emotion and "emotion" not in system.needs:
-        sys.exit(f"error: --emotion: {system.name} shows none; {', '.join(conditioned)} does")
-    if "landmarks" in system.needs and not args.driving_video:
-        sys.exit(f"error: {system.name} is driven by landmarks: give a --driving-video")
+    if args.emotion and "emotion" not in needs:
+        sys.exit(f"error: --emotion: {args.system} shows none; {', '.join(conditioned)} does")
+    if "landmarks" in needs and not args.driving_video:
+        sys.exit(f"error: {args.system} is driven by landmarks: give a --driving-video")
     if not (args.audio or args.driving_video):
-        sys.exit(f"error: {system.name} is driven by speech: give --audio")
+        sys.exit(f"error: {args.system} is driven by speech: give --audio")
+    system = load_system(find_system(args.system, DATA))
     emotion = args.emotion or "NEU"
     talk(system, args.image, args.audio, args.driving_video, args.output, args.seed, not args.no_mark, emotion)
 

@@ -171,12 +171,27 @@ def test_too_many_bad_clips_stop_the_stage(project, make_clip):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--system", "speech", "--image", "x.jpg"], ["driven by speech", "--audio"]),
-        (["--system", "landmark", "--image", "x.jpg", "--audio", "a.wav"], ["driven by landmarks", "--driving-video"]),
-        (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav", "--output", "a.gif"], ["--output", ".mp4"]),
-        (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav", "--seed", "-1"], ["--seed", "0 or more"]),
-        (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav", "--emotion", "HAP"], ["--emotion", "speech"]),
-        (["--system", "speech", "--image", "x.jpg", "--audio", "a.wav"], ["best.pt does not exist", "dvc repro"]),
+        (["--system", "kesim_erzin_speech", "--image", "x.jpg"], ["driven by speech", "--audio"]),
+        (
+            ["--system", "kesim_erzin_landmark", "--image", "x.jpg", "--audio", "a.wav"],
+            ["driven by landmarks", "--driving-video"],
+        ),
+        (
+            ["--system", "kesim_erzin_speech", "--image", "x.jpg", "--audio", "a.wav", "--output", "a.gif"],
+            ["--output", ".mp4"],
+        ),
+        (
+            ["--system", "kesim_erzin_speech", "--image", "x.jpg", "--audio", "a.wav", "--seed", "-1"],
+            ["--seed", "0 or more"],
+        ),
+        (
+            ["--system", "kesim_erzin_speech", "--image", "x.jpg", "--audio", "a.wav", "--emotion", "HAP"],
+            ["--emotion", "kesim_erzin_speech"],
+        ),
+        (
+            ["--system", "kesim_erzin_speech", "--image", "x.jpg", "--audio", "a.wav"],
+            ["has not been trained yet", "dvc repro system_kesim_erzin_speech"],
+        ),
     ],
 )
 def test_generate_says_what_is_missing(project, arguments, words):
