@@ -138,7 +138,7 @@ def judge(predict: Callable[[np.ndarray], np.ndarray], data: Data, face: np.ndar
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.character_features", description=__doc__.splitlines()[0])
     add_corpus(parser)
-    parser.add_argument("--clips", type=int, default=0, help="only the first so many clips of a speaker; 0 = all")
+    parser.add_argument("--clips", type=int, default=0, help="only so many of a speaker and split; 0 = all")
     parser.add_argument("--epochs", type=int, default=40, help="of the character network (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument(
@@ -148,7 +148,7 @@ def main() -> None:
 
     videos(arguments.corpus, 1)  # or a word on how to get some
     clips, _ = list_clips(layout_of(arguments.corpus), arguments.corpus, 5, arguments.workers)
-    clips = clips.groupby("subject").head(arguments.clips or len(clips))
+    clips = clips.groupby(["subject", "split"]).head(arguments.clips or len(clips))
     material = {}
     listed = clips[["clip", "video", "checksum"]].itertuples(index=False, name=None)
     work = partial(prepare, cache=arguments.cache)

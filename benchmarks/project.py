@@ -85,6 +85,7 @@ def run(folder: Path, *command: str, cpus: set[int] | None = None) -> str:
     Raises UserError with the end of what it said where it fails.
     """
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process would compile the checkout anew
     limit = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
     done = subprocess.run(
         command, cwd=folder, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False

@@ -16,7 +16,7 @@ from pipeline.video import write_video
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["1001_IEO_NEU_XX", "1001_IWL_HAP_HI", "1015_IEO_NEU_XX"]  # IWL is held out, 1015 another speaker
-N_FRAMES = 22
+N_FRAMES = 20
 
 # By benchmark, the options of its smallest run; CORPUS stands for the corpus below, CACHE for a folder of the test's own.
 SMALLEST = {
