@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -99,9 +100,9 @@ def select(needs: Needs, targets: list[str]) -> Needs:
 
 
 def named(target: str, stages: Iterable[Stage]) -> list[Stage]:
-    """The stage of this name, or all `name@…` of a foreach or matrix. Raises UserError where there is none."""
+    """The stage of this name, or all that a pattern such as `synthesis_*` fits. Raises UserError where there is none."""
     names = {stage.addressing: stage for stage in stages}
-    found = [stage for name, stage in names.items() if target in (name, name.partition("@")[0])]
+    found = [stage for name, stage in names.items() if fnmatchcase(name, target)]
     if not found:
         close = difflib.get_close_matches(target, names, n=1)
         hint = f"did you mean {close[0]}?" if close else "`dvc stage list` names them all"
@@ -378,11 +379,11 @@ def main() -> None:
         "examples:\n"
         "  python -m pipeline.repro                   everything\n"
         "  python -m pipeline.repro report            one stage and all that it needs\n"
-        "  python -m pipeline.repro synthesis         all stages synthesis@…, and all that they need\n"
+        "  python -m pipeline.repro 'synthesis_*'     all stages of these names, and all that they need\n"
         "  taskset -c 0-3 python -m pipeline.repro    on four cores, not all",
     )
     parser.add_argument(
-        "stages", nargs="*", metavar="STAGE", help="a name in dvc.yaml; `dvc stage list` names them all"
+        "stages", nargs="*", metavar="STAGE", help="a name in dvc.yaml, or a pattern; `dvc stage list` names them all"
     )
     targets = parser.parse_args().stages
     started = time.monotonic()

@@ -1,20 +1,18 @@
 import os
 from pathlib import Path
 
+# The tests' networks are too small to share out, and threads that wait for each other cost more than they bring: one here, and
+# in what the tests start. Those processes shall not compile the project's modules anew each time.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 import numpy as np
 import pytest
 import skimage.data
 import soundfile
-import torch
 
 from pipeline.video import write_video
-from tests.made_up_corpus import data, parameters, train_on  # noqa: F401 (fixtures for all tests)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """The tests' networks are too small to share out, and threads that wait for each other cost more than they bring."""
-    torch.set_num_threads(1)
+from tests.made_up_corpus import begun, data, keys_of, parameters, train_on  # noqa: F401 (fixtures for all tests)
 
 
 @pytest.fixture(scope="session")

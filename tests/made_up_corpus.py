@@ -1,8 +1,9 @@
 """What the stages before training leave, for made-up clips, and trainings on them: fixtures for all tests."""
 
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from pipeline.corpus.about import write_about
 from pipeline.corpus.shards import in_shards, shard_of, write_shards
 from pipeline.corpus.tables import frames_table, write_table_shard
 from pipeline.parameters import Parameters
+from pipeline.training import runner
 from pipeline.training.trained import read_trained, reason_skipped
 from stages import training as training_stage
 
@@ -123,3 +125,34 @@ def train_on(data):
         return Trained(folder, about, pd.read_csv(data / "metrics" / "losses" / f"{paper}_{training}.csv"))
 
     return run
+
+
+@pytest.fixture
+def keys_of(monkeypatch):
+    """What the phases of a training are kept by, in order: keys_of(lambda: train(…)). Nothing is trained."""
+
+    def found(train: Callable[[], Any]) -> list[str]:
+        keys = []
+
+        def fit(*args):
+            keys.extend(path.stem for path in args if isinstance(path, Path))
+            return {"losses": [], "best": {"epoch": 1, "generator": {}}}
+
+        monkeypatch.setattr(runner, "fit", fit)
+        train()
+        return keys
+
+    return found
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """Each phase's networks with their optimisers, and the weights that its training begins with."""
+    phases, make = [], runner.Networks.__init__
+
+    def remember(self, *args):
+        make(self, *args)
+        phases.append((self, {name: self.weights(name) for name in self.trained}))
+
+    monkeypatch.setattr(runner.Networks, "__init__", remember)
+    return phases

@@ -33,7 +33,7 @@ def checkpoint(path, seed):
 
 def run(project, stage):
     command = [sys.executable, "-m", f"stages.{stage}"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -19,20 +19,20 @@ from PIL import Image
 from pipeline.dag import stages
 from pipeline.errors import UserError
 from pipeline.generate import talk
-from pipeline.papers.registry import LANDMARK_DRIVEN, SYSTEMS
+from pipeline.papers.registry import LANDMARK_DRIVEN, PAPERS, SYSTEMS
 from pipeline.systems.card import find_system
 from pipeline.systems.system import load_system
 from pipeline.video import read_audio, read_frames
 
 ROOT = Path(__file__).parents[1]
 METRICS = ("landmarks", "silence", "blinks", "recognition", "emotions")
+pytestmark = pytest.mark.slow
 
 
 def run(checkout, *command):
     """Run a command in the checkout with this interpreter's environment; fail with its output if it fails."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
         "GIT_CONFIG_GLOBAL": str(checkout.parent / "gitconfig"),
     }
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
@@ -103,6 +103,22 @@ def test_a_changed_loss_weight_reruns_its_training_and_what_follows_and_going_ba
     assert not run(checkout, "git", "status", "--porcelain")
 
 
+@pytest.mark.parametrize("paper", ["sinha", "chen_s"])
+def test_a_comment_in_a_papers_folder_trains_nothing_and_starts_no_other_paper(checkout, paper):
+    """What starts finds that its code still means the same, and makes the same bytes, so that nothing follows."""
+    for path in (checkout / "pipeline" / "papers" / paper).glob("*.py"):
+        path.write_text(path.read_text() + "# a remark\n")
+    trained = {path: path.read_bytes() for path in (checkout / "data/trained").rglob("*.safetensors")}
+    output = run(checkout, "dvc", "repro")
+    ran = stages_run(output)
+    assert f"system_{paper}" in ran
+    assert not {name for name in ran for other in PAPERS if other != paper and other in name}
+    assert not re.search(r"epoch \d+/", output), "something was trained"
+    assert trained == {path: path.read_bytes() for path in (checkout / "data/trained").rglob("*.safetensors")}
+    run(checkout, "git", "checkout", "pipeline")
+    assert not stages_run(run(checkout, "dvc", "repro"))
+
+
 def test_the_report_is_one_page_that_plays(checkout):
     page = (checkout / "data/report/index.html").read_text()
     assert page.count("<video") == 12 and "data:video/mp4;base64," in page
@@ -161,18 +177,16 @@ def test_a_photo_follows_a_driving_video(checkout, photo, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: Image.new("RGB", (200, 200)).save(path), "no face was found in"),
+        (lambda path: Image.new("RGB", (200, 200)).save(path), "no face was found"),
         (lambda path: path.write_text("no picture"), "cannot be read as a picture"),
         (lambda path: None, "cannot be read as a picture"),
     ],
 )
-def test_a_photo_that_cannot_be_used_is_one_line(checkout, speech, tmp_path, make, words):
+def test_a_photo_that_cannot_be_used_is_one_line(checkout, speech, tmp_path, monkeypatch, make, words):
     make(tmp_path / "photo.png")
-    command = [sys.executable, "-m", "pipeline.generate", "--system", "kesim_erzin_speech", "--audio", str(speech)]
-    paths = ["--image", str(tmp_path / "photo.png"), "--output", str(tmp_path / "out.mp4")]
-    done = subprocess.run([*command, *paths], cwd=checkout, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stderr.startswith("error: --image") and words in done.stderr
-    assert not (tmp_path / "out.mp4").exists()
+    with pytest.raises(UserError, match=f"--image.*{words}") as refused:
+        talk_there(checkout, monkeypatch, "kesim_erzin_speech", tmp_path / "photo.png", speech, tmp_path / "out.mp4")
+    assert "\n" not in str(refused.value) and not (tmp_path / "out.mp4").exists()
 
 
 def changed_photo(portrait, how):
@@ -274,7 +288,7 @@ def test_a_folder_elsewhere_makes_the_same_frames(checkout, photo, speech, tmp_p
     shutil.copytree(checkout / "data/systems" / system, tmp_path / "elsewhere" / "folder")
     command = [sys.executable, "-m", "pipeline.generate", "--image", str(photo), "--audio", str(speech), "--system"]
     for cwd, name, output in ((checkout, system, "here.mp4"), (tmp_path / "elsewhere", "folder", "there.mp4")):
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
         done = [*command, name, "--output", str(tmp_path / output)]
         subprocess.run(done, cwd=cwd, env=environment, check=True, capture_output=True)
     assert (tmp_path / "here.mp4").read_bytes() == (tmp_path / "there.mp4").read_bytes()
@@ -327,3 +341,41 @@ def test_what_is_measured_beside_the_table_has_files_of_its_own(checkout):
     assert set(judged) == set(json.loads((checkout / "metrics/evaluation.json").read_text()))
     assert set(judged["maity"]["recall"]) == {"ANG", "DIS", "FEA", "HAP", "NEU", "SAD"}
     assert 0 <= judged["maity"]["accuracy_other_emotion"] <= 1 and "recall" in judged["ground_truth"]
+
+
+def test_without_labels_of_emotions_all_else_goes_on(checkout, tmp_path):
+    """The corpus loses its labels: the two trainings that need them say so, and every stage after them does without."""
+    project = tmp_path / "project"
+    shutil.copytree(checkout, project, ignore=shutil.ignore_patterns(".dvc", ".git", "demo_corpus"))
+    for table in ("clips/clips.parquet", "usable_clips.parquet"):
+        clips = pd.read_parquet(project / "data" / table)
+        clips.assign(emotion=None).to_parquet(project / "data" / table)
+    for part in ("synthesis", "videos", "detection"):
+        shutil.rmtree(project / "data" / part / "maity")
+    for stage in (["stages.emotion_classifier"], ["stages.training", "maity", "end_to_end"]):
+        assert "labelled" in run(project, "python", "-m", *stage)
+    run(project, "python", "-m", "stages.system", "maity")
+    assert "skipped" in run(project, "python", "-m", "stages.synthesis", "maity")
+    for stage in (["detection", "maity"], ["evaluation"], ["silence"], ["motion"], ["emotions"], ["report"]):
+        run(project, "python", "-m", f"stages.{stage[0]}", *stage[1:])
+    before, after = (json.loads((root / "metrics/evaluation.json").read_text()) for root in (checkout, project))
+    assert after == {system: row for system, row in before.items() if system != "maity"}
+    assert json.loads((project / "metrics/emotions.json").read_text()) == {}
+    assert "<h2>Emotions</h2>" not in (project / "data/report/index.html").read_text()
+    assert "<h2>Emotions</h2>" in (checkout / "data/report/index.html").read_text()
+
+
+def test_a_system_is_added_as_its_page_says(checkout, tmp_path):
+    """The code of docs/adding-a-system.md, in a copy of the project, goes through training, synthesis, tables and report."""
+    project = tmp_path / "project"
+    shutil.copytree(checkout, project, symlinks=True)
+    page = (ROOT / "docs/adding-a-system.md").read_text()
+    for kind, name, code in re.findall(r"```(python|yaml)\n# (\S+)\n(.*?)```", page, re.S):
+        path = project / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text((path.read_text() + "\n" if kind == "yaml" else "") + code)
+    run(project, "python", "-m", "pipeline.dag")
+    ran = stages_run(run(project, "dvc", "repro"))
+    assert ran == {"toy_brightness", "system_toy", "synthesis_toy", "detection_toy", *MEASURING}
+    assert json.loads((project / "metrics/evaluation.json").read_text())["toy"]["psnr"] > 10
+    assert "toy" in (project / "data/report/index.html").read_text()

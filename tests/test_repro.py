@@ -250,9 +250,9 @@ def test_a_stage_that_another_dvc_holds_is_tried_again(project):
 
 def test_targets(reproduced, monkeypatch):
     monkeypatch.chdir(reproduced[0])
-    names = {target: {stage.addressing for stage in load([target])} for target in ("left", "after", "last")}
+    names = {target: {stage.addressing for stage in load([target])} for target in ("left", "after@*", "last")}
     assert names["left"] == {"first", "left"}
-    assert names["after"] == {"first", "right", "after@right"}
+    assert names["after@*"] == {"first", "right", "after@right"}
     assert names["last"] == STAGES - {"after@right"}
 
 

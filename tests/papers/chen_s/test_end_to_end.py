@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from pipeline.errors import UserError
 from pipeline.papers.chen_s.action_units import AUS, AUClassifier, AUClassifierSettings, AudioToAU, AudioToAUSettings
 from pipeline.papers.chen_s.end_to_end import TalkingExcerpts
 from pipeline.papers.chen_s.networks import Generator, Settings
-from pipeline.training import runner
 from pipeline.training.data import ClipStore, images_to_tensor
 from pipeline.training.trained import WEIGHTS as NETWORK
 from pipeline.training.trained import fields_of, load_network, save_network
@@ -72,34 +70,9 @@ def train(train_on, parameters):
 
 
 @pytest.fixture
-def keys(train, monkeypatch):
+def keys(keys_of, train):
     """What the results of the two phases are kept by, for SMALL with changes; nothing is trained."""
-
-    def of(**changes):
-        found = []
-
-        def fit(*args):
-            found.extend(path.stem for path in args if isinstance(path, Path))
-            return {"losses": [], "best": {"epoch": 1, "generator": {}}}
-
-        monkeypatch.setattr(runner, "fit", fit)
-        train(**changes)
-        return found
-
-    return of
-
-
-@pytest.fixture
-def begun(monkeypatch):
-    """Each phase's networks with their optimisers, and the weights that its training begins with."""
-    phases, make = [], runner.Networks.__init__
-
-    def remember(self, *args):
-        make(self, *args)
-        phases.append((self, {name: self.weights(name) for name in self.trained}))
-
-    monkeypatch.setattr(runner.Networks, "__init__", remember)
-    return phases
+    return lambda **changes: keys_of(lambda: train(**changes))
 
 
 def equal(a, b):

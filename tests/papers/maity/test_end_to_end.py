@@ -1,7 +1,6 @@
 """Training of the emotion-conditioned system: what it is given, its two phases, what it leaves, what it refuses."""
 
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -72,34 +71,9 @@ def train(train_on, small):
 
 
 @pytest.fixture
-def keys(train, monkeypatch):
+def keys(keys_of, train):
     """What the results of the two phases are kept by, for SMALL with changes; nothing is trained."""
-
-    def of(**changes):
-        found = []
-
-        def fit(*args):
-            found.extend(path.stem for path in args if isinstance(path, Path))
-            return {"losses": [], "best": {"epoch": 1, "generator": {}}}
-
-        monkeypatch.setattr(runner, "fit", fit)
-        train(**changes)
-        return found
-
-    return of
-
-
-@pytest.fixture
-def begun(monkeypatch):
-    """Each phase's networks with their optimisers, and the weights that its training begins with."""
-    phases, make = [], runner.Networks.__init__
-
-    def remember(self, *args):
-        make(self, *args)
-        phases.append((self, {name: self.weights(name) for name in self.trained}))
-
-    monkeypatch.setattr(runner.Networks, "__init__", remember)
-    return phases
+    return lambda **changes: keys_of(lambda: train(**changes))
 
 
 def excerpts(data, length=4, batch=2, augmentation=0.0):
