@@ -15,6 +15,8 @@ import numpy as np
 # The detector's window is a face of about 80 px. It first looks at the whole frame reduced to LOOK px, where a talking
 # head's face is larger than that; only a frame in which that finds none is looked at anew, at up to FULL px.
 LOOK, FULL = 640, 1920
+# BORDER
+BORDER = 1 / 8
 # Boxes that overlap by more (intersection over union) are of the same face.
 SAME_FACE = 0.4
 
@@ -90,6 +92,10 @@ def find_faces(grey: np.ndarray, near: Sequence[np.ndarray] = ()) -> list[Face]:
             faces = faces or _distinct(found)
     elif not faces:
         faces = _look(grey, FULL) if max(height, width) > LOOK else _look(grey, LOOK, enlarged=True)
+    if not faces:
+        border = round(BORDER * max(height, width))
+        bordered = cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_REPLICATE)
+        faces = [Face(box - border, score) for box, score in _look(bordered, LOOK)]
     return sorted(faces, key=lambda face: face.box[0] - face.box[2])
 
 
