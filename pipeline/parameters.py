@@ -30,7 +30,7 @@ class DemoCorpus(Group):
 
 
 class Corpus(Group):
-    layout: Literal["crema_d", "grid", "tcd_timit", "folder"]
+    layout: Literal["crema_d", "grid", "tcd_timit", "mead", "folder"]
     root: str
     fps: Annotated[float, Field(gt=0)]
     held_out_sentences: Annotated[int, Field(ge=0)]

@@ -40,6 +40,7 @@ MAX_HOLE_S = 10.0  # a recording may pause; hours between two frames are a damag
 MAX_SILENCE_S = 60.0  # the same for sound, which some recorders leave out while the microphone is muted
 MAX_BACK_S = 0.5  # jitter and reordering; further back, sound and picture no longer belong together
 AUDIO_GAP_S = 0.02  # half a frame at 25 fps; containers round timestamps to 1 ms at the worst
+LEAST_SAMPLE = 1 / 32768  # of 16 bits; decoders of compressed silence may leave less
 SAMPLE_RATES = (4_000, 768_000)
 ASPECTS = (Fraction(1, 4), Fraction(4))  # of a pixel; beyond, the header is damaged, and pixels are taken as square
 RATES = (1, 240)  # plausible frames per second; else the measured mean counts, and `probe` says 0
@@ -128,16 +129,15 @@ def _ends_within_a_box(path: Path) -> bool:
     return False
 
 
-def _stream(container: av.container.InputContainer, kind: str) -> av.stream.Stream | None:
-    """The first stream of a kind that is not the picture of a record's cover."""
-    streams = container.streams.video if kind == "video" else container.streams.audio
+def _pictures(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
+    """The first video stream that is not the picture of a record's cover."""
     cover = av.stream.Disposition.attached_pic
-    return next((stream for stream in streams if not stream.disposition & cover), None)
+    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
 
 
 def _video(container: av.container.InputContainer, path: Path) -> av.video.stream.VideoStream:
     """The video stream, checked. Raises ClipRejected: no_video, unreadable, too_large."""
-    stream = _stream(container, "video")
+    stream = _pictures(container)
     if stream is None:
         raise ClipRejected("no_video", str(path))
     _check_codec(stream, path)
@@ -370,19 +370,18 @@ def read_frames(path: Path, fps: float) -> np.ndarray:
 
 
 def read_audio(path: Path, sample_rate: int, most_s: float | None = None) -> np.ndarray:
-    """Decode the first audio stream on the video's clock, mixed down to mono, resampled.
+    """Decode a file's sound on the video's clock, mixed down to mono, resampled.
 
+    Of several audio streams it is the first that is not digital silence: cameras have a track for each of their microphones.
     Sample 0 is the moment of the first video frame shown; a file without video starts with its first sample. Holes and a late
     start are silence, what comes before the video or overlaps is cut. most_s: so many seconds are enough (None: all).
 
     Returns float32 in −1…1, shape (samples,). Raises ClipRejected with the reasons at the top of this file.
     """
     with _open(path) as container:
-        stream = _stream(container, "audio")
-        if stream is None:
-            raise ClipRejected("no_audio", f"{path} has no audio stream")
+        stream = _speech(container, path)
         _check_codec(stream, path)
-        origin = _first_shown(path) if _stream(container, "video") else None
+        origin = _first_shown(path) if _pictures(container) else None
         tally = _Tally()
         try:
             frames = _decoded(container, stream, tally, path)
@@ -398,6 +397,42 @@ def read_audio(path: Path, sample_rate: int, most_s: float | None = None) -> np.
         raise ClipRejected("no_audio", f"{path}: its audio stream holds no samples")
     # Resampling overshoots where the input clips, and float files may go beyond full scale.
     return np.clip(np.concatenate(chunks), -1, 1)
+
+
+def _speech(container: av.container.InputContainer, path: Path) -> av.audio.stream.AudioStream:
+    """The first audio stream that is not digital silence, or else the first. Raises ClipRejected("no_audio")."""
+    streams = container.streams.audio
+    if not streams:
+        raise ClipRejected("no_audio", f"{path} has no audio stream")
+    if len(streams) == 1:
+        return streams[0]
+    return next((stream for stream in streams if not _is_silent(path, stream.index)), streams[0])
+
+
+def is_silent(path: Path) -> bool:
+    """Whether all that a file's audio streams hold is digital silence: no sample, mixed down to mono, reaches one of 16 bits.
+
+    Files with sound are read up to its beginning only. Raises ClipRejected: missing … unreadable, no_audio, corrupted.
+    """
+    with _open(path) as container:
+        streams = container.streams.audio
+        if not streams:
+            raise ClipRejected("no_audio", f"{path} has no audio stream")
+        return all(_is_silent(path, stream.index) for stream in streams)
+
+
+def _is_silent(path: Path, index: int) -> bool:
+    with _open(path) as container:
+        stream, tally = container.streams[index], _Tally()
+        _check_codec(stream, path)
+        try:
+            frames = _decoded(container, stream, tally, path)
+            if any(np.abs(_mono(frame)).max(initial=0) >= LEAST_SAMPLE for frame in frames):
+                return False
+        except _FAULTS as error:
+            raise ClipRejected("unreadable", f"{path}: {error}") from error
+    tally.check(path, "audio")
+    return True
 
 
 def _first_shown(path: Path) -> Fraction | None:
@@ -483,8 +518,8 @@ def probe(path: Path) -> StreamInfo:
         except _FAULTS as error:
             raise ClipRejected("unreadable", f"{path}: {error}") from error
         duration = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
-        audio = _stream(container, "audio")
-        rate = audio.codec_context.sample_rate if audio is not None and audio.codec_context else None
+        audio = container.streams.audio
+        rate = audio[0].codec_context.sample_rate if audio and audio[0].codec_context else None
         return StreamInfo(float(_rate(stream) or 0), width, height, float(duration), rate or None)
 
 

@@ -45,7 +45,8 @@ def align(
     item: tuple[str, str], target: np.ndarray, image_size: int, transform: str, fps: float, face_parsing: str | None
 ) -> Made:
     clip, video = item
-    raw = faces(Path("data/landmarks/faces")).landmarks(clip)
+    found = faces(Path("data/landmarks/faces"))
+    raw, first_seen = found.landmarks(clip), found[clip]["has_face"].argmax()
     if face_parsing:
         raw = refine_clip(raw, stream_frames(Path(video), fps), parser(face_parsing))
     transforms, aligned = align_landmarks(raw, target, transform)
@@ -59,6 +60,8 @@ def align(
         "blink_amplitude_kept": blink_amplitude_kept(raw, smoothed, fps),
     }
     crops = crop_faces(stream_frames(Path(video), fps), transforms, image_size)
+    # A clip may fade in. Its first frame, which systems take for the photo, shows a face all the same, where its landmarks are.
+    crops[:first_seen] = crops[first_seen]
     table = {"points": aligned, "transform": transforms}
     return Made({"crops": crops, "neutral": neutral_face(aligned)}, {"landmarks": table}, figures)
 

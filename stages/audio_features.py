@@ -12,7 +12,7 @@ from pipeline.corpus.incremental import Job, Made, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import one_line_errors
 from pipeline.features.audio import log_mel, mfcc, resample
-from pipeline.features.prosody import prosody
+from pipeline.features.prosody import prosody, silent_share
 from pipeline.features.windows import to_int16
 from pipeline.video import read_audio
 
@@ -37,6 +37,7 @@ def read_speech(item: tuple[str, int], fps: float, sample_rate: int, mel_bands: 
             "frames": n_frames,
             "seconds_of_audio": len(heard) / sample_rate,
             "voiced_share": table["voiced"].mean(),
+            "silent_share": silent_share(table["intensity_db"].to_numpy()),
             "clipped_share": np.mean(np.abs(waveform) >= 32767 / 32768),
         },
     )

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from pipeline import parameters
 from pipeline.corpus.about import write_about
 from pipeline.corpus.inventory import list_clips
+from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.tables import write_rejected, write_table
 from pipeline.errors import one_line_errors
 
@@ -16,7 +19,14 @@ def main() -> None:
     write_rejected(Path("data/clips"), "clips", rejected, len(clips) + len(rejected), p.corpus.max_rejected)
     write_table(clips, Path("data/clips/clips.parquet"))
     write_about(Path("data/clips"), layout=p.corpus.layout)
-    print(", ".join(f"{split} {count}" for split, count in clips["split"].value_counts().items()))
+    print(_counted(clips["split"]))
+    unknown = clips["emotion"][~clips["emotion"].isin(EMOTIONS)]
+    if unknown.notna().any():
+        print(f"emotions that no system learns: {_counted(unknown)}")
+
+
+def _counted(values: pd.Series) -> str:
+    return ", ".join(f"{value} {count}" for value, count in values.value_counts().items())
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline import parameters
 from pipeline.corpus.about import write_about
 from pipeline.corpus.incremental import Job, Made, process
 from pipeline.errors import one_line_errors
+from pipeline.features.landmarks import inter_ocular_distance
 from pipeline.features.tracking import detect_video
 
 
@@ -19,6 +21,7 @@ def find(video: str, fps: float, backend: str, redetect_every: int, max_missing:
         "frames": len(faces.has_face),
         "frames_with_face": int(faces.has_face.sum()),
         "frames_with_several": int((faces.n_faces > 1).sum()),
+        "eye_distance": float(np.median(inter_ocular_distance(faces.landmarks))),
     }
     return Made(tables={"faces": table}, figures=figures)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline import parameters
 from pipeline.corpus.tables import write_table
 from pipeline.errors import one_line_errors
+from pipeline.report.by_clip import sync_by_clip
 from pipeline.report.preprocessing import make_page, summarise_preprocessing, usable_clips
 
 DATA, OUT = Path("data"), Path("data/preprocessing")
@@ -15,10 +16,11 @@ DATA, OUT = Path("data"), Path("data/preprocessing")
 def main() -> None:
     p = parameters.load()
     write_table(usable_clips(DATA), DATA / "usable_clips.parquet")
-    summary = summarise_preprocessing(DATA, p.corpus.fps, p.action_units.backend)
+    sync = sync_by_clip(DATA)
+    summary = summarise_preprocessing(DATA, p.corpus.fps, p.action_units.backend, sync)
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/preprocessing.json").write_text(json.dumps(summary, indent=2) + "\n")
-    make_page(DATA, OUT, summary)
+    make_page(DATA, OUT, summary, sync, p.corpus.fps)
     print(f"preprocessing: {OUT}/index.html")
 
 

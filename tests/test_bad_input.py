@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from pipeline.corpus.shards import Shards
+from pipeline.video import write_video
 
 ROOT = Path(__file__).parents[1]
 PREPROCESSING = (
@@ -122,13 +123,16 @@ def test_detection_in_a_system_that_does_not_exist(project, refusal):
     assert not (project / "data/detection").exists()
 
 
-def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip):
+def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip, portrait):
     corpus = project / "corpus"
     usable = ["good0.mp4", "good1.mp4", "good2.mp4", 'it\'s "odd" .mp4', "line\nbreak.mp4", "-rf %d.mp4", "a:b.mkv"]
     for name in usable:
         make_clip(corpus / name)
     make_clip(corpus / "one_frame.mp4", n_frames=1)
-    sounds = {"silence": np.zeros(26_460), "clipped": np.sign(np.sin(np.arange(26_460) * 0.1))}
+    make_clip(corpus / "silence.mkv", sound=np.zeros(26_460))
+    black = [np.zeros((300, 300, 3), np.uint8)] * 2
+    write_video(corpus / "fades_in.mp4", [*black, *[portrait] * 28], 25, 0.1 * np.sin(np.arange(26_460) * 0.1))
+    sounds = {"clipped": np.sign(np.sin(np.arange(26_460) * 0.1))}
     sounds |= {"short_sound": sounds["clipped"][:4_000], "long_sound": np.tile(sounds["clipped"] / 4, 3)}
     for name, sound in sounds.items():
         make_clip(corpus / f"{name}.mkv", sound=sound)
@@ -157,6 +161,8 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip)
     assert reasons.pop(duplicate) == "duplicate_id"
     assert reasons == {
         "no_face": "no_face",
+        "one_frame": "too_short",
+        "silence": "silent",
         "no_sound": "no_audio",
         "truncated": "truncated",
         "empty": "empty_file",
@@ -166,17 +172,20 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip)
     }
     aligned = pd.read_parquet(project / "data/alignment/landmarks")
     odd = {"it_s__odd__", "line_break", "_rf__d", "a_b"}
-    assert set(aligned["clip"]) == {"good0", "good1", "good2", "long", "one_frame", *odd, *sounds}
+    assert set(aligned["clip"]) == {"good0", "good1", "good2", "long", "fades_in", *odd, *sounds}
     frames = aligned.groupby("clip").size()
     for rows in ("audio_features/prosody", "action_units/units"):
         assert frames.equals(pd.read_parquet(project / "data" / rows).groupby("clip").size())
+    # The first frame, which systems take for the photo, is a face in every clip.
+    crops = Shards(project / "data/alignment/crops")["fades_in"]
+    assert (crops[:2] == crops[2]).all() and crops[0].std() > 20
     windows = Shards(project / "data/character_features/windows")
     assert {clip: len(windows[clip]) for clip in windows} == dict(frames)
     summary = json.loads((project / "metrics/preprocessing.json").read_text())
     assert summary["audio"]["longer_or_shorter_than_video"] == 2 and summary["audio"]["clipped_clips"] >= 1
-    assert summary["rejected"] == 8 and summary["rejections"]["landmarks.no_face"] == 1
+    assert summary["rejected"] == 10 and summary["rejections"]["landmarks.no_face"] == 1
     page = (project / "data/preprocessing/index.html").read_text()
-    assert "duplicate_id" in page and "data:image/png;base64," in page
+    assert "duplicate_id" in page and page.count("data:image/png;base64,") == 3
     assert set(project.iterdir()) - before == {project / "data", project / "metrics"}
 
 

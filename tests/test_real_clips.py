@@ -30,10 +30,10 @@ def test_grid_in_its_own_layout(grid):
 
 def test_a_real_sentence_from_file_to_crops(grid):
     path = next((grid / "s1").glob("*.mpg"))
-    _, landmarks, has_face, _ = detect_video(path, 25, "dlib", redetect_every=25, max_missing=0.1)
+    faces = detect_video(path, 25, "dlib", redetect_every=25, max_missing=0.1)
     frames = read_frames(path, 25)
-    assert len(frames) == 75 and has_face.all()
-    transforms, aligned = align_landmarks(landmarks, template(landmarks, 64, 0.3, 0.34))
+    assert len(frames) == 75 and faces.has_face.all()
+    transforms, aligned = align_landmarks(faces.landmarks, template(faces.landmarks, 64, 0.3, 0.34))
     crops = crop_faces(frames, transforms, 64)
     assert crops.shape == (75, 64, 64, 3)
     assert np.abs(np.diff(aligned[:, 36:48].mean(axis=1), axis=0)).mean() < 0.1  # the eyes keep still

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from pipeline.errors import ClipRejected, UserError
-from pipeline.video import probe, read_audio, read_frames, stream_frames, write_video
+from pipeline.video import is_silent, probe, read_audio, read_frames, stream_frames, write_video
 
 # Sound and pictures of test clips in each container, as they are usual there.
 CODECS = {
@@ -298,6 +298,33 @@ def test_a_separate_sound_file_starts_at_its_own_zero(tmp_path):
     audio = read_audio(tmp_path / "clip.wav", 22_050)
     assert len(audio) == pytest.approx(44_100, abs=40)
     assert np.abs(audio).argmax() == pytest.approx(22_050, abs=60)
+
+
+def write_tracks(path, *tracks):
+    """A sound file with a track for each array of samples."""
+    with av.open(str(path), "w") as out:
+        streams = [out.add_stream("pcm_s16le", rate=22_050, layout="mono") for _ in tracks]
+        for stream, samples in zip(streams, tracks, strict=True):
+            for packet in _samples(stream, [(0, samples)], "mono", 22_050):
+                out.mux(packet)
+    return path
+
+
+def test_of_two_tracks_the_one_that_is_not_silent_is_heard(tmp_path):
+    silence, tone = np.zeros(22_050), 0.5 * np.sin(np.arange(22_050) * 0.1)
+    for name, tracks in {"second": (silence, tone), "first": (tone, silence), "both": (tone, -tone / 2)}.items():
+        path = write_tracks(tmp_path / f"{name}.mkv", *tracks)
+        np.testing.assert_allclose(read_audio(path, 22_050), tone, atol=1e-4)
+        assert not is_silent(path)
+    path = write_tracks(tmp_path / "neither.mkv", silence, silence)
+    assert is_silent(path) and not read_audio(path, 22_050).any()
+
+
+def test_one_sample_ends_the_silence(tmp_path):
+    samples = np.zeros(22_050)
+    assert is_silent(write_tracks(tmp_path / "silence.mkv", samples))
+    samples[-1] = 1 / 32768
+    assert not is_silent(write_tracks(tmp_path / "sound.mkv", samples))
 
 
 def retime(path, change):

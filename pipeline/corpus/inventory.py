@@ -10,7 +10,7 @@ from pipeline.corpus.layouts import Clip, read_corpus
 from pipeline.corpus.splits import split_of
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected
-from pipeline.video import probe
+from pipeline.video import is_silent, probe
 
 DESCRIPTION = ["subject", "sentence", "emotion", "level", "transcript"]
 HEADER = ["fps", "width", "height", "duration_s", "sample_rate"]
@@ -33,7 +33,8 @@ def list_clips(
     for place, clip in enumerate(clips):
         row = described[place]
         if not isinstance(row, ClipRejected) and clip.id in rows:
-            row = ClipRejected("duplicate_id", f"{clip.video} has the id of {rows[clip.id]['video']}")
+            mend = "give it another in the column `id`" if layout == "folder" else "remove or rename one of them"
+            row = ClipRejected("duplicate_id", f"{clip.video} has the id of {rows[clip.id]['video']}; {mend}")
         if isinstance(row, ClipRejected):
             # A table row each: a file that is listed twice is told apart by its place in the list.
             names = (clip.id, str(clip.video), f"{clip.video} ({place})")
@@ -48,11 +49,7 @@ def _describe(item: tuple[int, Clip]) -> dict:
     if clip.problem:
         raise clip.problem
     _check_names(clip)
-    stream = probe(clip.video)
-    if stream.sample_rate is None and clip.audio is None:
-        raise ClipRejected("no_audio", f"{clip.video} has no audio stream")
-    # The container's own sound is in sync with its pictures; a separate file is taken where there is none.
-    audio = clip.video if stream.sample_rate is not None else clip.audio
+    stream, audio = probe(clip.video), _heard(clip)
     return {
         "clip": clip.id,
         **{key: getattr(clip, key) for key in DESCRIPTION},
@@ -61,6 +58,18 @@ def _describe(item: tuple[int, Clip]) -> dict:
         **{key: getattr(stream, key) for key in HEADER},
         "checksum": _checksum(dict.fromkeys((clip.video, audio))),
     }
+
+
+def _heard(clip: Clip) -> Path:
+    """The first of a clip's sounds in which there is anything to hear. Raises ClipRejected: why the last of them is none."""
+    for path in clip.sounds:
+        try:
+            if is_silent(path):
+                raise ClipRejected("silent", f"{path}: its sound is digital silence")
+            return path
+        except ClipRejected:
+            if path == clip.sounds[-1]:
+                raise
 
 
 def _checksum(paths: Iterable[Path]) -> str:
@@ -77,7 +86,7 @@ def _checksum(paths: Iterable[Path]) -> str:
 
 def _check_names(clip: Clip) -> None:
     """Names are bytes to Linux; a table holds only those that are text."""
-    for path in filter(None, (clip.video, clip.audio)):
+    for path in (clip.video, *clip.sounds):
         try:
             str(path).encode()
         except UnicodeEncodeError as error:

@@ -3,13 +3,19 @@
 CREMA-D    VideoFlash/1001_IEO_HAP_HI.flv (or another video format), AudioWAV/1001_IEO_HAP_HI.wav
 GRID       s1/bbaf2n.mpg (or s1/video/…); align/s1/bbaf2n.align or s1/align/bbaf2n.align; a speaker's folder alone, too
 TCD-TIMIT  volunteers/01M/Clips/straightcam/sa1.mp4, with sa1.txt or sa1.wav beside it; lipspeakers likewise
+MEAD       M003/video/front/angry/level_1/001.mp4, M003/audio/angry/level_1/001.m4a; the front camera only
 folder     clips.csv with a column `video` and, as known: id, audio, subject, sentence, emotion, level, transcript, split
+
+A root that lies further in (`volunteers`, a single speaker) holds the same clips under the same ids. Files that lie beside a
+video are found whatever the case of their names.
 """
 
 import csv
 import re
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from pipeline.errors import ClipRejected, UserError
@@ -18,6 +24,15 @@ VIDEO_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg
 VIDEO_SUFFIXES |= {".3gp", ".mts", ".ts", ".vob"}
 SPLITS = ("train", "validation", "test_sentences", "test")
 EMOTIONS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+# The same in words, as MEAD writes them. It has two more that no system knows: such clips keep their word.
+EMOTION_WORDS = {"angry": "ANG", "disgusted": "DIS", "fear": "FEA", "happy": "HAP", "neutral": "NEU", "sad": "SAD"}
+
+# How far below a corpus's root its speakers' folders may lie.
+ANY_DEPTH = ("", "*/", "*/*/")
+# What file managers and browsers add to the name of a file that they write a second time: "bbwg3a (1)", "bbwg3a - Copy".
+COPY = re.compile(r"[ _]?\(\d+\)$|[ -]+copy.*$", re.IGNORECASE)
+# Of clips.csv.
+COLUMNS = ("video", "id", "audio", "subject", "sentence", "emotion", "level", "transcript", "split")
 
 # Cao et al. 2014; CREMA-D's own codes.
 CREMA_D_SENTENCES = {
@@ -50,11 +65,16 @@ GRID_WORDS = (
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip as its layout describes it; `problem` is set where its name or row cannot be read."""
+    """One clip as its layout describes it; `problem` is set where its name or row cannot be read.
+
+    sounds: where its speech may be, best first. A container's own sound is in sync with its pictures, so that a corpus's
+    separate file comes after it; a file that a user names is the only one.
+    emotion: one of EMOTIONS, or any other word, which no training looks at.
+    """
 
     id: str
     video: Path
-    audio: Path | None = None
+    sounds: tuple[Path, ...]
     subject: str = "unknown"
     sentence: str | None = None
     emotion: str | None = None
@@ -81,8 +101,15 @@ def read_corpus(layout: str, root: Path) -> list[Clip]:
     return clips
 
 
-def _videos(root: Path, pattern: str) -> list[Path]:
-    return sorted(path for path in root.glob(pattern) if path.suffix.lower() in VIDEO_SUFFIXES)
+def _videos(root: Path, pattern: str, depths: tuple[str, ...] = ("",)) -> list[Path]:
+    """The videos that lie as the pattern says below the root, or below folders in it, as deep as `depths` says."""
+    found = (path for above in depths for path in root.glob(above + pattern))
+    return sorted(path for path in found if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files of a folder by their names in small letters; none where there is no such folder."""
+    return {path.name.lower(): path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
 
 def _id(name: str) -> str:
@@ -101,40 +128,45 @@ def _read(path: Path) -> str | None:
 def crema_d(root: Path) -> Iterator[Clip]:
     """SUBJECT_SENTENCE_EMOTION_LEVEL; the level is LO, MD, HI, XX or (in a few of the corpus's own names) X."""
     name = re.compile(rf"(\d{{4}})_({'|'.join(CREMA_D_SENTENCES)})_({'|'.join(EMOTIONS)})_(LO|MD|HI|XX|X)")
+    recordings = _files(root / "AudioWAV")
     for video in _videos(root, "VideoFlash/*"):
         match = name.fullmatch(video.stem)
         if match is None:
             problem = ClipRejected("bad_name", f"{video.name} is not SUBJECT_SENTENCE_EMOTION_LEVEL")
-            yield Clip(_id(video.stem), video, problem=problem)
+            yield Clip(_id(video.stem), video, (), problem=problem)
             continue
         subject, sentence, emotion, level = match.groups()
-        audio = root / "AudioWAV" / f"{video.stem}.wav"
-        yield Clip(
-            video.stem,
-            video,
-            audio if audio.exists() else None,
-            subject,
-            sentence,
-            emotion,
-            level,
-            CREMA_D_SENTENCES[sentence],
-        )
+        sounds = _sounds(video, recordings.get(f"{video.stem}.wav".lower()))
+        yield Clip(video.stem, video, sounds, subject, sentence, emotion, level, CREMA_D_SENTENCES[sentence])
+
+
+def _sounds(video: Path, recording: Path | None) -> tuple[Path, ...]:
+    return (video,) if recording is None else (video, recording)
 
 
 def grid(root: Path) -> Iterator[Clip]:
-    """Speakers' folders s1 … s34 below `root`, or `root` itself as one of them."""
+    """Speakers' folders s1 … s34 below `root`, or `root` itself as one of them. A second copy of a sentence is a problem."""
     is_speaker = re.compile(r"s\d+").fullmatch
     name = root.resolve().name
     speakers = [root] if is_speaker(name) else [path for path in root.iterdir() if is_speaker(path.name)]
     for folder in speakers:
         speaker = folder.resolve().name
-        for video in [*_videos(folder, "*"), *_videos(folder, "video/*")]:
-            places = [folder / "align", folder.parent / "align" / speaker, folder.parent / "alignments" / speaker]
-            alignments = [place / f"{video.stem}.align" for place in places]
-            alignment = next((path for path in alignments if path.exists()), None)
+        places = (folder / "align", folder.parent / "align" / speaker, folder.parent / "alignments" / speaker)
+        alignments = ChainMap(*map(_files, places))
+        first: dict[str, Path] = {}
+        # The shorter name is the original's.
+        for video in sorted([*_videos(folder, "*"), *_videos(folder, "video/*")], key=lambda video: len(video.stem)):
+            clip_id, sentence = _id(f"{speaker}_{video.stem}"), COPY.sub("", video.stem)
+            if first.setdefault(sentence, video).stem != video.stem:
+                problem = ClipRejected(
+                    "copy", f"{video} is a copy of {first[sentence].name}: one sentence, one speaker"
+                )
+                yield Clip(clip_id, video, (), problem=problem)
+                continue
+            alignment = alignments.get(f"{sentence}.align".lower())
             words = _read(alignment) if alignment else None
-            transcript = _grid_sentence(video.stem) if words is None else _grid_words(words)
-            yield Clip(_id(f"{speaker}_{video.stem}"), video, None, speaker, video.stem, transcript=transcript)
+            transcript = _grid_sentence(sentence) if words is None else _grid_words(words)
+            yield Clip(clip_id, video, (video,), speaker, sentence, transcript=transcript)
 
 
 def _grid_words(alignment: str) -> str:
@@ -150,35 +182,75 @@ def _grid_sentence(name: str) -> str | None:
 
 
 def tcd_timit(root: Path) -> Iterator[Clip]:
-    """The frontal camera of volunteers and lipspeakers."""
-    for video in _videos(root, "*/*/Clips/straightcam/*"):
-        speaker = video.parents[2].name
-        text, audio = video.with_suffix(".txt"), video.with_suffix(".wav")
-        words = _read(text)
+    """The frontal camera of volunteers and lipspeakers, of the volunteers alone, or of one speaker."""
+    beside = cache(_files)
+    for video in _videos(root, "Clips/straightcam/*", ANY_DEPTH):
+        speaker, sentence = video.parents[2].absolute().name, video.stem.lower()
+        text, recording = (beside(video.parent).get(sentence + suffix) for suffix in (".txt", ".wav"))
+        words = _read(text) if text else None
         transcript = None if words is None else " ".join(words.lower().split())
+        sounds = _sounds(video, recording)
+        yield Clip(_id(f"{speaker}_{video.stem}"), video, sounds, speaker, sentence, transcript=transcript)
+
+
+def mead(root: Path) -> Iterator[Clip]:
+    """The front camera of all actors, or of one. The number is the sentence: an emotion's own, or one that several share."""
+    beside = cache(_files)
+    for video in _videos(root, "video/front/*/level_*/*", ANY_DEPTH):
+        level, emotion, actor = video.parent.name, video.parents[1].name, video.parents[4].absolute()
+        recording = beside(video.parents[4] / "audio" / emotion / level).get(f"{video.stem}.m4a".lower())
         yield Clip(
-            _id(f"{speaker}_{video.stem}"),
+            _id(f"{actor.name}_{emotion}_{level}_{video.stem}"),
             video,
-            audio if audio.exists() else None,
-            speaker,
+            _sounds(video, recording),
+            actor.name,
             video.stem,
-            transcript=transcript,
+            EMOTION_WORDS.get(emotion, emotion),
+            level,
         )
 
 
 def folder(root: Path) -> Iterator[Clip]:
-    """A plain folder of clips, described by its `clips.csv`; paths are relative to the folder and stay inside it."""
+    """A plain folder of clips, described by its `clips.csv`; paths are relative to the folder and stay inside it.
+
+    Between the columns stands a comma, a semicolon (as spreadsheets write in half of Europe) or a tab. Blanks about a value
+    and the case of a column's name do not matter.
+    """
     table = root / "clips.csv"
     if not table.exists():
         raise UserError(f"{table} is missing; the layout 'folder' needs it: one row per clip, with a column `video`")
     with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        rows = csv.DictReader(file)
-        known = {"video", "id", "audio", "subject", "sentence", "emotion", "level", "transcript", "split"}
-        columns = set(rows.fieldnames or [])
-        if "video" not in columns or not columns <= known:
-            raise UserError(f"{table}: a column `video` is needed, and only {', '.join(sorted(known))} are read")
-        for number, row in enumerate(rows, start=2):
-            yield _folder_clip(root, f"{table}, line {number}", {key: value for key, value in row.items() if value})
+        delimiter = max(",;\t", key=file.readline().count)
+        file.seek(0)
+        lines = map(_values, csv.reader(file, delimiter=delimiter))
+        columns = [name.lower() for name in next(lines, [])]
+        _check_columns(table, columns)
+        for number, line in enumerate(lines, start=2):
+            row = {column: value for column, value in zip(columns, line, strict=False) if value}
+            if line:
+                yield _folder_clip(root, f"{table}, line {number}", row, len(line) - len(columns))
+
+
+def _values(line: list[str]) -> list[str]:
+    """A line's values without the blanks about them, and without empty ones at its end, which spreadsheets add."""
+    values = [value.strip() for value in line]
+    while values and not values[-1]:
+        values.pop()
+    return values
+
+
+def _check_columns(table: Path, columns: list[str]) -> None:
+    header = f"{table}: its first line names the columns {', '.join(map(repr, columns))}"
+    if "video" not in columns:
+        raise UserError(f"{header}; the column 'video' is missing, which names each clip's file")
+    unknown = [column for column in columns if column not in COLUMNS]
+    if unknown:
+        raise UserError(
+            f"{header}; {', '.join(map(repr, unknown))} would not be read: remove it, or name it {', '.join(COLUMNS)}"
+        )
+    twice = [column for column, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise UserError(f"{header}; {', '.join(map(repr, twice))} stands there twice")
 
 
 def _lies_in(root: Path, path: Path) -> bool:
@@ -188,12 +260,17 @@ def _lies_in(root: Path, path: Path) -> bool:
         return False
 
 
-def _folder_clip(root: Path, place: str, row: dict[str, str]) -> Clip:
+def _folder_clip(root: Path, place: str, row: dict[str, str], n_beyond: int) -> Clip:
+    """The clip of a row, column → value. n_beyond: by how many values the line is longer than the header."""
     name = row.get("video", "")
     clip_id = row.get("id") or _id(str(Path(name).with_suffix("")) if Path(name).name else "")
     paths = {kind: root / row[kind] for kind in ("video", "audio") if kind in row}
     problem = None
-    if "video" not in paths:
+    if n_beyond > 0:
+        problem = ClipRejected(
+            "bad_row", f"{place}: {n_beyond} values more than columns; quote those with commas in them"
+        )
+    elif "video" not in paths:
         problem = ClipRejected("bad_row", f"{place}: no video is named")
     elif not all(_lies_in(root, path) for path in paths.values()):
         problem = ClipRejected("bad_row", f"{place}: a path leaves the corpus folder, or leads nowhere")
@@ -203,26 +280,32 @@ def _folder_clip(root: Path, place: str, row: dict[str, str]) -> Clip:
         )
     elif row.get("split", "train") not in SPLITS:
         problem = ClipRejected("bad_row", f"{place}: split {row['split']!r} is none of {', '.join(SPLITS)}")
-    elif row.get("emotion", "NEU") not in EMOTIONS:
-        problem = ClipRejected("bad_row", f"{place}: emotion {row['emotion']!r} is none of {', '.join(EMOTIONS)}")
     if problem:
-        return Clip(_id(clip_id) or place, root / name, problem=problem)
+        return Clip(_id(clip_id) or place, root / name, (), problem=problem)
     return Clip(
         clip_id,
         paths["video"],
-        paths.get("audio"),
+        (paths.get("audio", paths["video"]),),
         row.get("subject", "unknown"),
         row.get("sentence") or row.get("transcript"),
-        row.get("emotion"),
+        _emotion(row.get("emotion")),
         row.get("level"),
         row.get("transcript"),
         row.get("split"),
     )
 
 
+def _emotion(name: str | None) -> str | None:
+    """One of EMOTIONS, if it is one by its code or its word, in whatever case; anything else stays as it is."""
+    if name is None or name.upper() in EMOTIONS:
+        return name and name.upper()
+    return EMOTION_WORDS.get(name.lower(), name)
+
+
 LAYOUTS: dict[str, Callable[[Path], Iterator[Clip]]] = {
     "crema_d": crema_d,
     "grid": grid,
     "tcd_timit": tcd_timit,
+    "mead": mead,
     "folder": folder,
 }

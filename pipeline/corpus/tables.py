@@ -137,20 +137,21 @@ def write_rejected(
     columns = {name: pd.Series(values, dtype=str) for name, values in zip(REJECTED, _transposed(rows), strict=True)}
     write_table(pd.DataFrame(columns), Path(folder) / "rejected.parquet")
     reasons = Counter(problem.reason for _, problem in rejected)
+    told = [(reason, detail if detail.startswith(clip) else f"{clip}: {detail}") for clip, _, reason, detail in rows]
     summary = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
     print(
         f"{stage}: {n_clips - len(rejected)}/{n_clips} clips"
         + (f", {len(rejected)} rejected ({summary})" if rows else "")
     )
-    for clip, _, reason, detail in rows[:10]:
-        print(f"  rejected {clip}: {reason}: {detail}")
-    if len(rejected) == n_clips:
-        raise UserError(f"{stage}: every clip was rejected ({summary}); first: {rows[0][0]}: {rows[0][3]}")
-    if len(rejected) > max_rejected * n_clips:
-        raise UserError(
-            f"{stage}: {len(rejected)} of {n_clips} clips were rejected ({summary}), more than corpus.max_rejected = "
-            f"{max_rejected}; first: {rows[0][0]}: {rows[0][3]}"
-        )
+    for reason, text in told[:10]:
+        print(f"  rejected ({reason}) {text}")
+    if len(rejected) > max_rejected * n_clips or len(rejected) == n_clips:
+        commonest = reasons.most_common(1)[0][0]
+        example = next(text for reason, text in told if reason == commonest)
+        what = f"{len(rejected)} of {n_clips} clips were rejected, more than corpus.max_rejected = {max_rejected}"
+        if len(rejected) == n_clips:
+            what = "every clip was rejected"
+        raise UserError(f"{stage}: {what} ({summary}); for example {example}")
 
 
 def _text(name: str) -> str:

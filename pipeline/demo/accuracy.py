@@ -4,12 +4,10 @@ python -m pipeline.demo.accuracy [ROOT] [--every N]
 """
 
 import argparse
-import importlib.util
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 
-import dlib
 import numpy as np
 import pandas as pd
 
@@ -17,11 +15,10 @@ from pipeline.corpus.tables import read_landmarks
 from pipeline.corpus.workers import each
 from pipeline.demo.motion import FPS
 from pipeline.errors import UserError, one_line_errors
-from pipeline.features.detection import detect_face, predict_landmarks, shape_predictor
+from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.landmarks import MOUTH, inter_ocular_distance, mouth_opening
+from pipeline.features.person import SAME_PERSON, embedding
 from pipeline.video import read_frames
-
-SAME_PERSON = 0.6  # dlib's own threshold on the distance of two face embeddings
 
 
 def compare_clip(item: tuple[str, np.ndarray], root: Path, every: int) -> pd.DataFrame:
@@ -41,8 +38,6 @@ def compare_clip(item: tuple[str, np.ndarray], root: Path, every: int) -> pd.Dat
 
 def embeddings(root: Path, clips: list[str]) -> dict[str, np.ndarray]:
     """dlib's face embedding (128,) of each subject, from the first frame of their first clip that shows a face to it."""
-    models = Path(importlib.util.find_spec("face_recognition_models").submodule_search_locations[0]) / "models"
-    network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
     result = {}
     for clip in clips:
         subject = clip[:4]
@@ -50,8 +45,7 @@ def embeddings(root: Path, clips: list[str]) -> dict[str, np.ndarray]:
             frame = read_frames(root / "VideoFlash" / f"{clip}.flv", FPS)[0]
             box = detect_face(frame)
             if box is not None:
-                shape = shape_predictor()(frame, dlib.rectangle(*(int(v) for v in box)))
-                result[subject] = np.array(network.compute_face_descriptor(frame, shape))
+                result[subject] = embedding(frame, predict_landmarks(frame, box))
     return result
 
 

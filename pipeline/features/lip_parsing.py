@@ -24,7 +24,7 @@ BOUNDARIES = [
     ([48], [UPPER_LIP, INNER_MOUTH, LOWER_LIP], (1, 0)),
     ([54], [UPPER_LIP, INNER_MOUTH, LOWER_LIP], (-1, 0)),
 ]
-# How far a point may move, as a share of the eyes' distance (ours: silent). What lies beyond is another boundary, or an error.
+# How far a point may move, as a share of the eyes' distance (not stated). What lies beyond is another boundary, or an error.
 REACH = 0.2
 # Pixels between the places along the line at which the region is looked for.
 STEP = 0.25

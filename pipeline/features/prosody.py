@@ -14,6 +14,8 @@ FORMANT_CEILING_HZ = 5500.0
 MARGIN_S = 0.1
 # Praat's decibels are relative to 2·10⁻⁵, the least that is heard; rounding to 16 bits leaves −7 dB of silence.
 SILENCE_DB = 0.0
+# How far below a clip's loudest frame a pause lies: Praat's own setting for finding them.
+PAUSE_DB = 25.0
 
 
 def prosody(waveform: np.ndarray, sample_rate: int, n_frames: int, fps: float) -> pd.DataFrame:
@@ -50,3 +52,12 @@ def prosody(waveform: np.ndarray, sample_rate: int, n_frames: int, fps: float) -
         values = np.array([formants.get_value_at_time(number, t) for t in times], float)
         table[f"f{number}_hz"] = np.where(is_silent, np.nan, values)
     return pd.DataFrame(table, columns=COLUMNS)
+
+
+def silent_share(intensity_db: np.ndarray) -> float:
+    """The share of frames in which nobody speaks: PAUSE_DB below the clip's loudest one, or without any sound.
+
+    intensity_db: (T,), NaN in silence, as by `prosody`.
+    """
+    loudness = np.nan_to_num(intensity_db, nan=-np.inf)
+    return float(np.mean(~(loudness > loudness.max() - PAUSE_DB)))

@@ -7,8 +7,10 @@ after frame, and landmarks depend on their box. A box moved along lay 0.3–0.6 
 seven GRID clips, the held one 0–0.4. Where a head moves by half a step of that grid, HOG is asked again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import tee
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +19,9 @@ import numpy as np
 
 from pipeline.errors import ClipRejected
 from pipeline.features.detection import as_grey, find_faces, overlap, predict_landmarks
+from pipeline.features.jitter import jitter
 from pipeline.features.landmarks import RIGID
+from pipeline.features.person import other_person
 from pipeline.features.smoothing import bridge_gaps
 from pipeline.video import stream_frames
 
@@ -37,15 +41,24 @@ SAME_PLACE = 0.3
 # A face that was never seen beside the clip's own continues it (a cut to another camera) if it is at least so large a share
 # of its width; smaller ones are pictures on the wall and errors of the detector.
 CONTINUES = 0.5
+# Kesim & Erzin's sequence discriminator decides at every fifth frame, and without a decision there is no loss; Sinha's temporal
+# term needs two frames, jitter three.
+LEAST_FRAMES = 5
+# Jitter from which on the landmarks are wrong, in eye distances per frame². Of 61 clips of many corpora that had passed, it was
+# above in four, whose landmarks lay a quarter of a face off, 0.057 in the next and 0.022 in the median.
+MOST_JITTER = 0.08
 
 
 class ClipFaces(NamedTuple):
-    """The face of a clip. Frames without it (`has_face` False) are bridged from their neighbours."""
+    """The face of a clip. Frames without it (`has_face` False) are bridged, those at an end by the nearest face."""
 
     boxes: np.ndarray  # int32 (T, 4): left, top, right, bottom in pixels; zeros where there is no face
     landmarks: np.ndarray  # float32 (T, 68, 2) in pixels of the frame
     has_face: np.ndarray  # bool (T,)
     n_faces: np.ndarray  # int32 (T,): faces in the picture, as counted when HOG was last asked
+    shot: (
+        np.ndarray
+    )  # int32 (T,), from 0: one more wherever the face no longer looks as it did, which a cut may have brought about
 
 
 class View(NamedTuple):
@@ -60,7 +73,8 @@ class View(NamedTuple):
 class Track:
     """One face through a clip: the frames that show it, with a box and landmarks for each.
 
-    weight: what makes a face the clip's own, its width summed over these frames.
+    weight: what makes a face the clip's own, its width summed over these frames. doubts: those of the frames, the first one
+    among them, in which it does not look as it did before.
     """
 
     frames: list[int] = field(default_factory=list)
@@ -71,8 +85,12 @@ class Track:
     score: float = 0.0
     detected: View | None = None
     before: View | None = None
+    doubts: list[int] = field(default_factory=list)
 
-    def add(self, frame: int, box: np.ndarray, landmarks: np.ndarray) -> None:
+    def add(self, frame: int, box: np.ndarray, landmarks: np.ndarray, view: View) -> None:
+        if self.before is None or (view.picture * self.before.picture).sum() < LIKE_DETECTED:
+            self.doubts.append(frame)
+        self.before = view
         self.frames.append(frame)
         self.boxes.append(box)
         self.landmarks.append(landmarks)
@@ -80,53 +98,89 @@ class Track:
 
 
 def detect_clip(
-    frames: Iterable[np.ndarray], backend: str, redetect_every: int, max_missing: float, name: str
+    frames: Collection[np.ndarray], backend: str, redetect_every: int, max_missing: float, name: str
 ) -> ClipFaces:
     """Face box and landmarks of every frame, by `backend`: "dlib" (grey or RGB frames) or "mediapipe" (RGB frames).
 
-    frames: uint8 (H, W) or (H, W, 3) each, taken one at a time and not kept. redetect_every: frames between two detections
-    where nothing gives cause for an earlier one (dlib; MediaPipe tracks by itself). name: of the clip, for messages.
-    Raises ClipRejected: what reading the frames does, no_face where more than a share of `max_missing` of the frames have
-    none, no_face_at_start where the first has none (damaged files begin in grey).
+    frames: uint8 (H, W) or (H, W, 3) each, taken one at a time and not kept; counted only where many show no face.
+    redetect_every: frames between two detections where nothing gives cause for an earlier one (dlib; MediaPipe tracks by
+    itself). name: of the clip, for messages.
+    Raises ClipRejected: what reading the frames does, too_short for fewer than LEAST_FRAMES, no_face where more than a share of
+    `max_missing` of the frames have none.
     """
     if backend == "mediapipe":
         from pipeline.features.face_mesh import mesh_faces
 
-        tracks, n_faces = collect(mesh_faces(frames))
+        shown, seen = tee(frames)
+        tracks, n_faces = collect(zip(shown, mesh_faces(seen), strict=True))
     else:
-        tracks, n_faces = follow_faces(frames, redetect_every)
+        tracks, n_faces = follow_faces(frames, redetect_every, max_missing)
     boxes = np.zeros((len(n_faces), 4), np.int32)
     landmarks = np.zeros((len(n_faces), 68, 2), np.float32)
     has_face = np.zeros(len(n_faces), bool)
+    shot = np.zeros(len(n_faces), np.int32)
     for track in own_face(tracks):
         boxes[track.frames], landmarks[track.frames], has_face[track.frames] = track.boxes, track.landmarks, True
+        shot[track.doubts] = 1
     if not has_face.any() or (~has_face).mean() > max_missing:
-        raise ClipRejected("no_face", f"{name}: no face in {(~has_face).sum()} of {len(has_face)} frames")
-    if not has_face[0]:
-        raise ClipRejected("no_face_at_start", f"{name}: no face in its first frame, which every system starts from")
+        raise ClipRejected("no_face", f"{name}: no face in {(~has_face).sum()} of {len(has_face)} frames looked at")
+    if len(has_face) < LEAST_FRAMES:
+        raise ClipRejected("too_short", f"{name}: {len(has_face)} frames, fewer than {LEAST_FRAMES}")
     filled = bridge_gaps(landmarks, has_face).astype(np.float32)
-    return ClipFaces(boxes, filled, has_face, np.array(n_faces, np.int32))
+    shot[: has_face.argmax() + 1] = 0
+    return ClipFaces(boxes, filled, has_face, np.array(n_faces, np.int32), shot.cumsum(dtype=np.int32))
 
 
 def detect_video(video: Path, fps: float, backend: str, redetect_every: int, max_missing: float) -> ClipFaces:
-    """`detect_clip` of a file, on the clock of `fps`."""
-    frames = stream_frames(video, fps, grey=backend == "dlib")
-    return detect_clip(frames, backend, redetect_every, max_missing, str(video))
+    """`detect_clip` of a file, on the clock of `fps`, and whether what it finds is one face.
+
+    Raises ClipRejected: as `detect_clip` does, another_person where the clip cuts to one, unsteady where the landmarks tremble
+    by more than MOST_JITTER.
+    """
+    frames = _Frames(video, fps, grey=backend == "dlib")
+    faces = detect_clip(frames, backend, redetect_every, max_missing, str(video))
+    cut = other_person(faces.shot, faces.landmarks, faces.has_face, stream_frames(video, fps))
+    if cut is not None:
+        raise ClipRejected("another_person", f"{video}: another person from {cut / fps:.2f} s on")
+    trembling = jitter(faces.landmarks)
+    if trembling > MOST_JITTER:
+        raise ClipRejected("unsteady", f"{video}: landmarks tremble by {100 * trembling:.1f} % of the eyes' distance")
+    return faces
 
 
-def follow_faces(frames: Iterable[np.ndarray], redetect_every: int) -> tuple[list[Track], list[int]]:
-    """Follow the faces of a clip by dlib: their tracks, and the number of faces in each frame."""
+@dataclass(frozen=True)
+class _Frames:
+    """A video's frames, decoded anew whenever they are iterated over or counted."""
+
+    video: Path
+    fps: float
+    grey: bool
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return stream_frames(self.video, self.fps, self.grey)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def follow_faces(
+    frames: Collection[np.ndarray], redetect_every: int, max_missing: float
+) -> tuple[list[Track], list[int]]:
+    """Follow the faces of a clip by dlib: their tracks, and the number of faces in each frame.
+
+    max_missing: the share of frames without any face beyond which the rest is not looked at, as nothing in it saves the clip.
+    """
     tracks: list[Track] = []
     n_faces: list[int] = []
-    due = 0
+    n_frames = cache(partial(len, frames))
+    due = missing = 0
     for t, frame in enumerate(frames):
         grey = as_grey(frame)
         live = [track for track in tracks if track.live]
         fits = [] if t >= due else [_follow(track, grey) for track in live]
         if t < due and all(fit is not None for fit in fits):
             for track, (landmarks, view) in zip(live, fits, strict=True):
-                track.add(t, track.boxes[-1], landmarks)
-                track.before = view
+                track.add(t, track.boxes[-1], landmarks, view)
             n_faces.append(n_faces[-1])
             continue
         leading = max(tracks, key=lambda track: track.weight, default=None)
@@ -136,16 +190,15 @@ def follow_faces(frames: Iterable[np.ndarray], redetect_every: int) -> tuple[lis
         followed = faces[:MOST_FOLLOWED]
         for track, (box, score) in zip(_assign(tracks, [face.box for face in followed]), followed, strict=True):
             landmarks = predict_landmarks(grey, box)
-            track.add(t, box, landmarks)
-            track.score = score
-            track.detected = track.before = _view(grey, landmarks)
+            track.score, track.detected = score, _view(grey, landmarks)
+            track.add(t, box, landmarks, track.detected)
         n_faces.append(len(faces))
+        missing += not faces
+        # To look for a face costs twenty times as much as to follow one, and to count all frames as much as a few looks.
+        if not faces and missing >= redetect_every and missing > max_missing * n_frames():
+            break
         leading = max(tracks, key=lambda track: track.weight, default=None)
-        if leading is None:
-            # A clip without a face at its start will be rejected, and only the reason is open: after a while, look seldom.
-            due = t + 1 if t < redetect_every else t + redetect_every
-        else:
-            due = t + redetect_every if leading.live and leading.score > BARELY else t + 1
+        due = t + redetect_every if leading and leading.live and leading.score > BARELY else t + 1
     return tracks, n_faces
 
 
@@ -195,15 +248,19 @@ def _assign(tracks: list[Track], boxes: list[np.ndarray]) -> list[Track]:
     return [owner[k] for k in range(len(boxes))]
 
 
-def collect(found: Iterable[list[np.ndarray]]) -> tuple[list[Track], list[int]]:
-    """Sort landmarks (68, 2) that a detector found, frame by frame, into tracks; a box is what the landmarks span."""
+def collect(found: Iterable[tuple[np.ndarray, list[np.ndarray]]]) -> tuple[list[Track], list[int]]:
+    """Sort landmarks (68, 2) that a detector found, frame by frame, into tracks; a box is what the landmarks span.
+
+    found: each frame with the landmarks of its faces.
+    """
     tracks: list[Track] = []
     n_faces: list[int] = []
-    for t, faces in enumerate(found):
+    for t, (frame, faces) in enumerate(found):
+        grey = as_grey(frame)
         spans = [np.concatenate([np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))]) for points in faces]
         boxes = [span.astype(int) for span in spans]
         for track, box, points in zip(_assign(tracks, boxes), boxes, faces, strict=True):
-            track.add(t, box, points)
+            track.add(t, box, points, _view(grey, points))
         n_faces.append(len(faces))
     return tracks, n_faces
 

@@ -43,6 +43,43 @@ def contact_sheet(rows: dict[str, np.ndarray], step: int, max_columns: int = 14,
     return np.concatenate(padded)
 
 
+def with_landmarks(frames: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Crops uint8 (T, S, S, 3), enlarged to `size` pixels, with a dot on each of their landmarks (T, 68, 2)."""
+    scale, drawn = size / frames.shape[1], []
+    for frame, points in zip(frames, landmarks, strict=True):
+        image = cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC)
+        for x, y in (points + 0.5) * scale - 0.5:
+            cv2.circle(image, (round(16 * x), round(16 * y)), 16, (80, 255, 80), -1, cv2.LINE_AA, shift=4)
+        drawn.append(image)
+    return np.stack(drawn)
+
+
+def thumbnail(frame: np.ndarray, size: int = 96) -> np.ndarray:
+    """A frame uint8 (H, W, 3) as a whole in a white square: (size, size, 3)."""
+    height, width = frame.shape[:2]
+    scale = size / max(height, width)
+    small = cv2.resize(
+        frame, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
+    )
+    top, left = (size - small.shape[0]) // 2, (size - small.shape[1]) // 2
+    square = np.full((size, size, 3), 255, np.uint8)
+    square[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return square
+
+
+def histograms(path: Path, values: dict[str, pd.Series]) -> None:
+    """One panel for each of `values`, label → a number per clip."""
+    figure, axes = plt.subplots(2, -(-len(values) // 2), figsize=(13, 5), layout="constrained")
+    for axis, (label, of_clips) in zip(axes.flat, values.items(), strict=False):
+        axis.hist(of_clips, bins=30, color="#4c72b0")
+        axis.set_title(label, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes.flat[len(values) :]:
+        axis.remove()
+    figure.supylabel("clips", fontsize=9)
+    _save(figure, path)
+
+
 def with_header(sheet: np.ndarray, columns: Sequence[str], size: int = 96, height: int = 22) -> np.ndarray:
     """A contact sheet of images `size` wide with a name above each: uint8 (H, W, 3) → (H + height, W, 3)."""
     header = np.full((height, sheet.shape[1], 3), 255, np.uint8)

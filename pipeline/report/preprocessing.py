@@ -1,8 +1,7 @@
 """What became of a corpus's clips on their way to training: figures, and one page to look at."""
 
-from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -12,15 +11,19 @@ from pipeline.corpus.about import read_about
 from pipeline.corpus.incremental import read_done
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
+from pipeline.errors import ClipRejected
 from pipeline.features.action_units.units import AUS, NAMES
-from pipeline.features.landmarks import mouth_opening
+from pipeline.report.by_clip import MEASURES, figures_by_clip, sync_check, worst
 from pipeline.report.page import data_uri
-from pipeline.report.pictures import contact_sheet, save_image
+from pipeline.report.pictures import contact_sheet, histograms, save_image, thumbnail, with_landmarks
+from pipeline.video import stream_frames
 
 STAGES = ("landmarks", "alignment", "heatmaps", "action_units", "audio_features", "character_features")
-SYNC_CLIPS = 100  # clips that the sync check looks at
-REACH = 8  # frames by which it shifts sound against picture, either way
-WORST_CLIPS, SHEET_STEP = 8, 5
+# The worst clips: how many, every how many frames, and how large each is drawn, in pixels.
+WORST_CLIPS, SHEET_STEP, SHEET_SIZE = 8, 5, 160
+NAMED = 5  # clips at the end of each scale
+# Rejected clips that are shown: so many for each reason and in all, with so many pictures each, so many frames apart.
+PER_REASON, MOST_SHOWN, PICTURES, PICTURE_STEP = 4, 24, 12, 10
 # Sound and picture of one clip may differ by this much in length, in seconds, without being counted.
 SAME_LENGTH_S = 0.2
 
@@ -47,10 +50,11 @@ def usable_clips(data: Path) -> pd.DataFrame:
     return described[described["clip"].isin(usable)].reset_index(drop=True)
 
 
-def summarise_preprocessing(data: Path, fps: float, action_units_backend: str) -> dict[str, object]:
+def summarise_preprocessing(data: Path, fps: float, action_units_backend: str, sync: pd.DataFrame) -> dict[str, object]:
     """Counts of clips and rejections; faces, jitter, blinks, action units, sound, sync; frames per second and process.
 
-    jitter: mean acceleration of rigid landmarks in % of the eyes' distance per frame². sync: see `sync_check`.
+    sync: as by `sync_by_clip`. jitter: mean acceleration of rigid landmarks in % of the eyes' distance per frame². seconds: of
+    a clip; eye_distance: the eyes' in the video, in pixels.
     """
     clips = pd.read_parquet(data / "clips" / "clips.parquet")
     rejected, done = rejected_clips(data), done_tables(data)
@@ -70,6 +74,8 @@ def summarise_preprocessing(data: Path, fps: float, action_units_backend: str) -
             "split": {split: int(count) for split, count in clips["split"].value_counts().sort_index().items()},
             "subjects": int(clips["subject"].nunique()),
             "frames": int(aligned["frames"].sum()),
+            "seconds": _spread(aligned["frames"] / fps),
+            "eye_distance": _spread(faces["eye_distance"]),
             "face_share": faces["frames_with_face"].sum() / faces["frames"].sum(),
             "several_faces_share": faces["frames_with_several"].sum() / faces["frames"].sum(),
             "jitter": {stage: 100 * aligned[f"jitter_{stage}"].mean() for stage in ("raw", "smoothed", "aligned")},
@@ -85,18 +91,23 @@ def summarise_preprocessing(data: Path, fps: float, action_units_backend: str) -
             "audio": {
                 "hours": audio["seconds_of_audio"].sum() / 3600,
                 "voiced_share": audio["voiced_share"].mean(),
+                "silent_share": audio["silent_share"].mean(),
                 "clipped_clips": int((audio["clipped_share"] > 0.001).sum()),
                 "longer_or_shorter_than_video": int((gap > SAME_LENGTH_S).sum()),
             },
             "character_features": {
                 key: characters[key] for key in ("backend", "character_error_rate") if key in characters
             },
-            "sync": sync_check(_mouths_and_loudness(data)),
+            "sync": sync_check(sync),
             "frames_per_second_and_process": {
                 stage: table["frames"].sum() / table["seconds"].sum() for stage, table in done.items()
             },
         }
     )
+
+
+def _spread(values: pd.Series) -> dict[str, float]:
+    return {"least": values.min(), "median": values.median(), "most": values.max()}
 
 
 def _rounded(value: object) -> object:
@@ -105,36 +116,6 @@ def _rounded(value: object) -> object:
     if isinstance(value, float):
         return None if np.isnan(value) else float(f"{value:.5g}")
     return value
-
-
-def _mouths_and_loudness(data: Path) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    landmarks = Tables(data / "alignment" / "landmarks")
-    prosody = Tables(data / "audio_features" / "prosody")
-    clips = sorted((clip for clip in landmarks if clip in prosody), key=lambda clip: crc32(clip.encode()))
-    for clip in clips[:SYNC_CLIPS]:
-        yield mouth_opening(landmarks.landmarks(clip)), np.nan_to_num(prosody[clip]["intensity_db"])
-
-
-def sync_check(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float | int | None]:
-    """Whether mouths move with the sound: correlation of mouth opening and loudness, mean over clips, at its best lag.
-
-    pairs: mouth opening (T,) and loudness in dB (T',) of each clip. lag: frames by which the mouth follows the sound; near 0
-    in a corpus that is in sync (a mouth opens a little before it is heard).
-    """
-    correlations = []
-    for mouth, loudness in pairs:
-        n = min(len(mouth), len(loudness))
-        by_lag = []
-        for lag in range(-REACH, REACH + 1):
-            a, b = mouth[max(0, lag) : n + min(0, lag)], loudness[max(0, -lag) : n - max(0, lag)]
-            is_still = len(a) < 10 or a.std() == 0 or b.std() == 0
-            by_lag.append(np.nan if is_still else np.corrcoef(a, b)[0, 1])
-        if not np.isnan(by_lag).any():
-            correlations.append(by_lag)
-    if not correlations:
-        return {"clips": 0, "correlation": None, "lag": None}
-    mean = np.mean(correlations, axis=0)
-    return {"clips": len(correlations), "correlation": float(mean.max()), "lag": int(mean.argmax()) - REACH}
 
 
 def worst_clips(data: Path) -> list[str]:
@@ -146,19 +127,49 @@ def worst_clips(data: Path) -> list[str]:
     return list(table.sort_values(["missing", "jitter_raw"], ascending=False).index[:WORST_CLIPS])
 
 
-def make_page(data: Path, out: Path, summary: dict) -> None:
-    """Write index.html and the worst clips' contact sheet to `out`."""
-    crops, worst = Shards(data / "alignment" / "crops"), worst_clips(data)
-    save_image(out / "worst.png", contact_sheet({clip: crops[clip] for clip in worst}, SHEET_STEP))
-    done = done_tables(data)["alignment"]
+def rejected_pictures(data: Path, fps: float) -> dict[str, np.ndarray]:
+    """What some of the rejected clips show, a few for each reason: "clip: reason" → uint8 (T, S, S, 3).
+
+    Those that the table of clips has are shown; of the others, nothing could be opened.
+    """
+    videos = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")["video"]
+    rejected = rejected_clips(data)
+    rejected = rejected[rejected["clip"].isin(videos.index)].groupby(["stage", "reason"]).head(PER_REASON)
+    rows = {}
+    for row in rejected.head(MOST_SHOWN).itertuples():
+        pictures = []
+        try:
+            for frame in islice(stream_frames(Path(videos[row.clip]), fps), 0, PICTURES * PICTURE_STEP, PICTURE_STEP):
+                pictures.append(thumbnail(frame))
+        except ClipRejected:  # damaged: what comes before is shown
+            pass
+        if pictures:
+            rows[f"{row.clip}: {row.reason}"] = np.stack(pictures)
+    return rows
+
+
+def make_page(data: Path, out: Path, summary: dict, sync: pd.DataFrame, fps: float) -> None:
+    """Write to `out` index.html and its pictures: the worst clips, those that were rejected, and how all are distributed."""
+    crops, landmarks = Shards(data / "alignment" / "crops"), Tables(data / "alignment" / "landmarks")
+    shown = {
+        clip: with_landmarks(crops[clip][::SHEET_STEP], landmarks.landmarks(clip)[::SHEET_STEP], SHEET_SIZE)
+        for clip in worst_clips(data)
+    }
+    save_image(out / "worst.png", contact_sheet(shown, 1, max_columns=6, size=SHEET_SIZE))
+    if pictures := rejected_pictures(data, fps):
+        save_image(out / "rejected.png", contact_sheet(pictures, 1))
+    figures = figures_by_clip(done_tables(data), sync, fps)
+    histograms(out / "clips.png", {MEASURES[name].label: figures[name].dropna() for name in MEASURES})
+    rejected = rejected_clips(data)
     page = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE)
     content = page.render(
         s=summary,
         names=NAMES,
-        worst=worst,
-        jitter=done["jitter_raw"].to_dict(),
-        rejected=rejected_clips(data).head(200).to_dict("records"),
+        worst={MEASURES[name].label: worst(figures, name, NAMED).to_dict() for name in MEASURES},
+        rejected=rejected.head(200).to_dict("records"),
+        distributions=data_uri(out / "clips.png", "image/png"),
         sheet=data_uri(out / "worst.png", "image/png"),
+        rejected_sheet=data_uri(out / "rejected.png", "image/png") if pictures else None,
     )
     (out / "index.html").write_text(content)
 
@@ -187,6 +198,7 @@ TEMPLATE = """<!doctype html>
 <tr><td>missing<td>{{ s.action_units.missing }}</tr><tr><td>measured by<td>{{ s.action_units.backend }}</tr></table>
 <table><tr><th>sound<th></tr>
 <tr><td>hours<td>{{ s.audio.hours }}</tr><tr><td>voiced<td>{{ s.audio.voiced_share }}</tr>
+<tr><td>silence<td>{{ s.audio.silent_share }}</tr>
 <tr><td>clips with clipping<td>{{ s.audio.clipped_clips }}</tr>
 <tr><td>clips longer or shorter than their video<td>{{ s.audio.longer_or_shorter_than_video }}</tr>
 <tr><td>character features by<td>{{ s.character_features.backend }}</tr>
@@ -195,12 +207,21 @@ TEMPLATE = """<!doctype html>
 <table><tr><th>speed<th>frames/s of a process</tr>
 {% for stage, rate in s.frames_per_second_and_process.items() %}<tr><td>{{ stage }}<td>{{ rate }}</tr>{% endfor %}</table>
 </div>
-<h2>The worst clips</h2>
-<p>Those with most frames without a face, then those that tremble most before smoothing
-{% for clip in worst %}<small>{{ clip }} {{ "%.2f" | format(100 * jitter[clip]) }} %</small> {% endfor %}</p>
-<img alt="contact sheet of the worst clips" src="{{ sheet }}">
+<h2>The clips</h2>
+<img alt="how the clips are distributed" src="{{ distributions }}">
+<p>The clips at the end of each scale, which are to be looked at first:</p>
+<table class="text">
+{% for label, clips in worst.items() %}<tr><td>{{ label }}<td>
+{% for clip, value in clips.items() %}{{ clip }} <b>{{ "%.3g" | format(value) }}</b>{{ ", " if not loop.last }}{% endfor %}
+</tr>{% endfor %}</table>
+<h2>The worst landmarks</h2>
+<p>Of the clips with most frames without a face, then of those that tremble most before smoothing:</p>
+<img alt="the worst clips with their landmarks" src="{{ sheet }}">
 <h2>Rejected</h2>
-{% if rejected %}<table class="text"><tr><th>clip<th>stage<th>reason<th>detail</tr>
+{% if rejected %}<table><tr><th>stage and reason<th>clips</tr>
+{% for reason, n in s.rejections.items() %}<tr><td>{{ reason }}<td>{{ n }}</tr>{% endfor %}</table>
+{% if rejected_sheet %}<img alt="rejected clips" src="{{ rejected_sheet }}">{% endif %}
+<table class="text"><tr><th>clip<th>stage<th>reason<th>detail</tr>
 {% for row in rejected %}<tr><td>{{ row.clip }}<td>{{ row.stage }}<td>{{ row.reason }}<td>{{ row.detail }}</tr>
 {% endfor %}</table>{% else %}<p>None.</p>{% endif %}
 </html>

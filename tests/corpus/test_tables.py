@@ -34,3 +34,14 @@ def test_rejections_are_rows_and_too_many_stop_the_stage(tmp_path, capsys):
         write_rejected(tmp_path, "landmarks", rejected, n_clips=5, max_rejected=0.2)
     with pytest.raises(UserError, match="every clip was rejected"):
         write_rejected(tmp_path, "landmarks", rejected, n_clips=2, max_rejected=1.0)
+
+
+def test_the_error_tells_of_the_commonest_reason_and_names_a_place_once(tmp_path):
+    place = "clips.csv, line"
+    rejected = [("a", ClipRejected("no_audio", "a.mp4: silent film"))]
+    rejected += [(f"{place} {n}", ClipRejected("bad_row", f"{place} {n}: no video is named")) for n in (7, 8)]
+    with pytest.raises(UserError) as error:
+        write_rejected(tmp_path, "clips", rejected, n_clips=3, max_rejected=1.0)
+    assert str(error.value) == (
+        "clips: every clip was rejected (bad_row 2, no_audio 1); for example clips.csv, line 7: no video is named"
+    )

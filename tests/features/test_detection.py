@@ -50,6 +50,20 @@ def test_a_small_face_is_found_by_enlarging(portrait):
     assert detect_face(np.zeros((120, 120, 3), np.uint8)) is None
 
 
+@pytest.mark.parametrize("angle", [15, 25, 35])
+def test_a_tilted_face_that_fills_its_picture_is_found(portrait, monkeypatch, angle):
+    """As in corpora that come as crops of 160 px: HOG's window is larger than what is left about the face."""
+    turn = cv2.getRotationMatrix2D((142, 120), angle, 160 / 70)
+    turn[:, 2] += [80 - 142, 80 - 120]
+    crop = cv2.warpAffine(portrait, turn, (160, 160), flags=cv2.INTER_CUBIC)
+    landmarks = predict_landmarks(crop, detect_face(crop))
+    eyes = landmarks[42:48].mean(axis=0) - landmarks[36:42].mean(axis=0)
+    assert np.linalg.norm(eyes) == pytest.approx(43 * 160 / 70, rel=0.15)
+    assert np.degrees(np.arctan2(-eyes[1], eyes[0])) == pytest.approx(angle, abs=10)
+    monkeypatch.setattr(detection, "BORDER", 0)
+    assert detect_face(crop) is None
+
+
 @pytest.mark.parametrize(("size", "left", "top"), [(300, 1200, 500), (900, 700, 100)])
 def test_faces_of_a_large_frame(portrait, size, left, top):
     """Of 87 px, which reducing 1080p to 640 px would leave at 29, and of 260 px."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.features.prosody import COLUMNS, prosody
+from pipeline.features.prosody import COLUMNS, prosody, silent_share
 
 RATE, FPS = 22_050, 25
 FORMANTS, BANDWIDTHS = (500, 1500, 2500), (60, 90, 120)
@@ -64,3 +64,9 @@ def test_sound_starts_at_the_frame_in_which_it_starts(vowel):
 def test_clipped_sound_is_measured_as_well(vowel):
     rows = prosody(np.clip(20 * vowel, -1, 1), RATE, 25, FPS)
     assert rows["voiced"][3:-3].all() and np.isfinite(rows["f1_hz"][3:-3]).all()
+
+
+def test_pauses_are_silence():
+    """25 dB below the loudest frame, or nothing at all."""
+    assert silent_share(np.array([70.0, 60.0, 46.0, 44.0, np.nan])) == pytest.approx(2 / 5)
+    assert silent_share(np.full(4, np.nan)) == 1

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.demo.subjects import make_subject
 from pipeline.errors import ClipRejected
 from pipeline.features import tracking
 from pipeline.features.detection import as_grey, detect_face, predict_landmarks
@@ -206,13 +207,64 @@ def backend(request):
 
 def test_a_short_gap_is_bridged(tmp_path, portrait, backend):
     path = clip_with(tmp_path, portrait, [1] * 8 + [0] + [1] * 8)
-    _, landmarks, has_face, _ = detect_video(path, 25, backend, 25, max_missing=0.1)
-    assert has_face.sum() == 16 and not has_face[8]
-    assert np.abs(landmarks[8] - landmarks[7]).max() < 5
+    faces = detect_video(path, 25, backend, 25, max_missing=0.1)
+    assert faces.has_face.sum() == 16 and not faces.has_face[8]
+    assert np.abs(faces.landmarks[8] - faces.landmarks[7]).max() < 5
+
+
+def test_a_clip_may_begin_in_black(tmp_path, portrait, backend):
+    path = clip_with(tmp_path, portrait, [0] * 4 + [1] * 36)
+    faces = detect_video(path, 25, backend, 25, max_missing=0.1)
+    assert np.array_equal(np.flatnonzero(~faces.has_face), np.arange(4))
+    assert (faces.landmarks[:4] == faces.landmarks[4]).all() and faces.landmarks[0].any()
+
+
+def test_frames_that_cannot_save_a_clip_are_not_looked_at(tmp_path, portrait, looks):
+    """40 of 400 may be without a face."""
+    with pytest.raises(ClipRejected, match="no face in 41 of 51 frames"):
+        detect_video(clip_with(tmp_path, portrait, [1] * 10 + [0] * 390), 25, "dlib", 25, max_missing=0.1)
+    assert len(looks) < 45
+
+
+def test_a_face_that_may_yet_come_back_is_waited_for(tmp_path, portrait):
+    path = clip_with(tmp_path, portrait, [1] * 10 + [0] * 39 + [1] * 351)
+    assert detect_video(path, 25, "dlib", 25, max_missing=0.1).has_face.sum() == 361
+
+
+def person(number):
+    """A still of one of the demo's people: all have their eyes in one place, before much the same ground."""
+    subject = make_subject(number)
+    share = subject.picture[..., 3:] / 255
+    return (subject.picture[..., :3] * share + subject.background * (1 - share)).astype(np.uint8)
+
+
+def test_a_cut_to_another_person_is_rejected(tmp_path, backend):
+    write_video(tmp_path / "cut.mp4", [person(1005)] * 12 + [person(1006)] * 12, 25)
+    with pytest.raises(ClipRejected, match=r"another person from 0\.48 s") as rejection:
+        detect_video(tmp_path / "cut.mp4", 25, backend, 25, max_missing=0.1)
+    assert rejection.value.reason == "another_person"
+
+
+def test_a_cut_to_another_camera_is_not(tmp_path, portrait, backend):
+    nearer = cv2.resize(portrait[:220, 40:260], (300, 300), interpolation=cv2.INTER_CUBIC)
+    write_video(tmp_path / "cut.mp4", [portrait] * 12 + [nearer] * 12, 25)
+    faces = detect_video(tmp_path / "cut.mp4", 25, backend, 25, max_missing=0.1)
+    assert faces.has_face.all() and np.ptp(faces.landmarks[:, 36:48].mean(axis=1), axis=0).max() > 10
+
+
+@pytest.mark.parametrize(("shake", "reason"), [(0, None), (3, "unsteady")])
+def test_landmarks_that_tremble_are_rejected(tmp_path, portrait, backend, shake, reason):
+    """There and back by 3 px in every frame: an acceleration of 6 px, 14 % of the eyes' distance of 43 px."""
+    write_video(tmp_path / "clip.mp4", [np.roll(portrait, shake * (t % 2), axis=1) for t in range(24)], 25)
+    try:
+        detect_video(tmp_path / "clip.mp4", 25, backend, 1, max_missing=0.1)
+        assert reason is None
+    except ClipRejected as rejection:
+        assert rejection.reason == reason
 
 
 @pytest.mark.parametrize(
-    ("shown", "reason"), [([1] * 10 + [0] * 10, "no_face"), ([0] * 5, "no_face"), ([0] + [1] * 19, "no_face_at_start")]
+    ("shown", "reason"), [([1] * 10 + [0] * 10, "no_face"), ([0] * 5, "no_face"), ([1] * 4, "too_short")]
 )
 def test_a_clip_without_its_face_is_rejected(tmp_path, portrait, shown, reason, backend):
     with pytest.raises(ClipRejected) as rejection:

@@ -1,0 +1,96 @@
+"""What is measured of each usable clip of a corpus, so that those at the end of each scale can be named."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.corpus.tables import Tables
+from pipeline.features.landmarks import mouth_opening
+
+REACH = 8  # frames by which the sync check shifts sound against picture, either way
+LEAST_PAIRS = 10  # frames that a correlation needs
+
+
+class Measure(NamedTuple):
+    """A column of `figures_by_clip`. worst: a number for each value, greatest for the clips to look at first."""
+
+    label: str
+    worst: Callable[[pd.Series], pd.Series]
+
+
+MEASURES = {
+    "seconds": Measure("length (s)", lambda values: -values),
+    "eye_distance": Measure("eyes apart (px of the video)", lambda values: -values),
+    "missing": Measure("frames without a face (%)", lambda values: values),
+    "jitter": Measure("jitter before smoothing (% of the eyes' distance)", lambda values: values),
+    "silent": Measure("silence (% of the frames)", lambda values: values),
+    "sync": Measure("mouth opening ~ loudness (r)", lambda values: -values),
+    "lag": Measure("the mouth follows by (frames)", lambda values: (values - values.median()).abs()),
+}
+
+
+def lag_correlations(mouth: np.ndarray, loudness: np.ndarray) -> np.ndarray:
+    """Correlation of mouth opening (T,) and loudness in dB (T',) where the mouth follows by −REACH … REACH frames.
+
+    Returns (2·REACH + 1,), all NaN where the clip is too short or either does not change.
+    """
+    n, by_lag = min(len(mouth), len(loudness)), []
+    for lag in range(-REACH, REACH + 1):
+        a, b = mouth[max(0, lag) : n + min(0, lag)], loudness[max(0, -lag) : n - max(0, lag)]
+        is_still = len(a) < LEAST_PAIRS or a.std() == 0 or b.std() == 0
+        by_lag.append(np.nan if is_still else np.corrcoef(a, b)[0, 1])
+    return np.full(2 * REACH + 1, np.nan) if np.isnan(by_lag).any() else np.array(by_lag)
+
+
+def sync_by_clip(data: Path) -> pd.DataFrame:
+    """`lag_correlations` of every clip that has them: a row per clip, a column per lag."""
+    landmarks, prosody = Tables(data / "alignment" / "landmarks"), Tables(data / "audio_features" / "prosody")
+    rows = {
+        clip: lag_correlations(
+            mouth_opening(landmarks.landmarks(clip)), np.nan_to_num(prosody[clip]["intensity_db"].astype(float))
+        )
+        for clip in landmarks
+        if clip in prosody
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=range(-REACH, REACH + 1)).dropna()
+
+
+def sync_check(by_clip: pd.DataFrame) -> dict[str, float | int | None]:
+    """Whether mouths move with the sound: correlation of mouth opening and loudness, mean over clips, at its best lag.
+
+    by_clip: as by `sync_by_clip`. lag: frames by which the mouth follows the sound; near 0 in a corpus that is in sync (a mouth
+    opens a little before it is heard).
+    """
+    if by_clip.empty:
+        return {"clips": 0, "correlation": None, "lag": None}
+    mean = by_clip.mean()
+    return {"clips": len(by_clip), "correlation": float(mean.max()), "lag": int(mean.idxmax())}
+
+
+def figures_by_clip(done: dict[str, pd.DataFrame], sync: pd.DataFrame, fps: float) -> pd.DataFrame:
+    """A row per clip that was aligned and heard, a column for each of MEASURES; NaN where a clip has none.
+
+    done: what became of each clip in each stage. sync: as by `sync_by_clip`; `sync` is the correlation at the corpus's own lag.
+    """
+    faces, aligned, sound = done["landmarks"], done["alignment"], done["audio_features"]
+    clips = aligned.index[aligned["reason"].isna()].intersection(sound.index[sound["reason"].isna()])
+    lag = sync_check(sync)["lag"]
+    columns = {
+        "seconds": faces["frames"] / fps,
+        "eye_distance": faces["eye_distance"],
+        "missing": 100 * (1 - faces["frames_with_face"] / faces["frames"]),
+        "jitter": 100 * aligned["jitter_raw"],
+        "silent": 100 * sound["silent_share"],
+        "sync": sync[lag] if lag is not None else pd.Series(dtype=float),
+        "lag": sync.idxmax(axis=1) if lag is not None else pd.Series(dtype=float),
+    }
+    return pd.DataFrame({name: columns[name].reindex(clips).astype(float) for name in MEASURES})
+
+
+def worst(figures: pd.DataFrame, measure: str, n: int) -> pd.Series:
+    """The n clips that are worst by a measure, worst first: clip → value."""
+    values = figures[measure].dropna()
+    return values[MEASURES[measure].worst(values).sort_values(ascending=False, kind="stable").index[:n]]
