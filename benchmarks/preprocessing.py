@@ -26,7 +26,7 @@ from pipeline.features.audio import log_mel, mfcc
 from pipeline.features.detection import face_detector, predict_landmarks
 from pipeline.features.landmarks import RIGID
 from pipeline.features.prosody import prosody
-from pipeline.features.smoothing import ground_truth_landmarks, transform_landmarks
+from pipeline.features.smoothing import averaged, for_transforms
 from pipeline.video import read_audio
 
 STAGES = ("landmarks", "alignment", "heatmaps", "audio_features")
@@ -56,10 +56,11 @@ def image_per_frame(corpus: Path, template: np.ndarray, out: Path) -> None:
                 landmarks[t] = predict_landmarks(image, box)
             elif t:
                 landmarks[t] = landmarks[t - 1]
-        true = ground_truth_landmarks(landmarks)
         aligned = np.zeros_like(landmarks)
         y, x = np.mgrid[:SIZE, :SIZE]
-        for t, (path, points, steady) in enumerate(zip(paths, true, transform_landmarks(true), strict=True)):
+        for t, (path, points, steady) in enumerate(
+            zip(paths, averaged(landmarks), for_transforms(landmarks), strict=True)
+        ):
             matrix = fit_similarity(steady[RIGID], template[RIGID])
             crop = cv2.warpAffine(cv2.imread(str(path)), matrix, (SIZE, SIZE), flags=cv2.INTER_AREA)
             cv2.imwrite(str(folder / "crops" / path.name), crop)

@@ -68,7 +68,7 @@ PREPROCESSING = (
     clip_by_clip("landmarks", "face box and 68 landmarks of every frame", ("data/clips",), ("corpus.fps", "landmarks")),
     clip_by_clip(
         "alignment",
-        "smoothed landmarks and face crops, aligned to the training split's mean face",
+        "landmarks and face crops, aligned to the training split's mean face",
         ("data/clips", "data/landmarks"),
         ("corpus.fps", "alignment"),
     ),
@@ -76,7 +76,7 @@ PREPROCESSING = (
         "heatmaps",
         "one grayscale image per frame with a Gaussian on every landmark",
         ("data/alignment",),
-        ("alignment.image_size", "heatmaps"),
+        ("heatmaps",),
     ),
     clip_by_clip(
         "action_units",

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.errors import ClipRejected, UserError, one_line_errors
+from pipeline.features.smoothing import steadied
 from pipeline.papers.interface import Driving
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
 from pipeline.synthesis import mark_all, provenance, write_clip
@@ -67,7 +68,7 @@ def follow(photo_landmarks: np.ndarray, driver_landmarks: np.ndarray) -> np.ndar
 
     Both are aligned to the same template. The person keeps their own face; only the motion is the driver's.
     """
-    return photo_landmarks + driver_landmarks - driver_landmarks[0]
+    return photo_landmarks + driver_landmarks - steadied(driver_landmarks)[0]
 
 
 def talk(

@@ -115,6 +115,7 @@ class Shared(Group):
     """What no paper calls its own; a stage reads from the file exactly what `dvc.yaml` lists under its `params`."""
 
     seed: Annotated[int, Field(ge=0)]
+    strict: bool
     compute: Compute
     demo_corpus: DemoCorpus
     corpus: Corpus
@@ -138,6 +139,27 @@ class Shared(Group):
             if chosen.backend == backend and chosen.model is None:
                 raise ValueError(f"{group}.model: backend {backend} needs the path of its model; see params.yaml")
         return self
+
+    @model_validator(mode="after")
+    def _nothing_stands_in(self) -> "Shared":
+        if self.strict and (found := substitutes(self)):
+            raise ValueError(f"strict is true, but {'; '.join(found)}")
+        return self
+
+
+def substitutes(p: Shared) -> list[str]:
+    """What stands in for parts of the papers that cannot be had from pip: the key, what it is, and what the paper has."""
+    found = {
+        "perceptual.vgg19": p.perceptual.vgg19 is None
+        and "random features stand in for ImageNet's VGG-19 (Chen S. 2021, Maity 2024)",
+        "action_units.backend": p.action_units.backend != "openface"
+        and "labels by an estimator of this project stand in for OpenFace's (Chen S. 2021)",
+        "character_features.backend": p.character_features.backend == "phones"
+        and "42 phones stand in for DeepSpeech's 29 letters (Sinha 2020)",
+        "alignment.face_parsing": p.alignment.face_parsing is None
+        and "the detector's lips stand in for those of a face-parsing network (Sinha 2020)",
+    }
+    return [f"{key}: {what}" for key, what in found.items() if what]
 
 
 # The whole file: a group for every paper beside the shared ones, as the paper's folder declares it.
@@ -191,6 +213,8 @@ def main() -> None:
     for key, path in models.items():
         if path is not None and not Path(path).is_file():
             raise UserError(f"params.yaml: {key}: the file {path} does not exist")
+    for what in substitutes(p):
+        print(f"note: {what}")
     if p.corpus.root == "data/demo_corpus":
         return
     if not Path(p.corpus.root).is_dir():

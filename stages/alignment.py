@@ -20,7 +20,7 @@ from pipeline.features.canonical import neutral_face
 from pipeline.features.jitter import blink_amplitude_kept, jitter
 from pipeline.features.landmarks import eye_aspect_ratio
 from pipeline.features.lip_parsing import refine_clip
-from pipeline.features.smoothing import ground_truth_landmarks
+from pipeline.features.smoothing import steadied
 from pipeline.video import stream_frames
 
 OUT = Path("data/alignment")
@@ -50,7 +50,7 @@ def align(
     if face_parsing:
         raw = refine_clip(raw, stream_frames(Path(video), fps), parser(face_parsing))
     transforms, aligned = align_landmarks(raw, target, transform)
-    smoothed = ground_truth_landmarks(raw)
+    smoothed = steadied(raw)
     figures = {
         "frames": len(raw),
         "jitter_raw": jitter(raw),
@@ -63,7 +63,7 @@ def align(
     # A clip may fade in. Its first frame, which systems take for the photo, shows a face all the same, where its landmarks are.
     crops[:first_seen] = crops[first_seen]
     table = {"points": aligned, "transform": transforms}
-    return Made({"crops": crops, "neutral": neutral_face(aligned)}, {"landmarks": table}, figures)
+    return Made({"crops": crops, "neutral": neutral_face(steadied(aligned))}, {"landmarks": table}, figures)
 
 
 def template_clips(clips: pd.DataFrame, usable: Tables) -> list[str]:
@@ -85,7 +85,7 @@ def main() -> None:
         raise UserError(
             "no clip is left to train on; see corpus.held_out_sentences and the column `split` of data/clips"
         )
-    means = np.stack([ground_truth_landmarks(found.landmarks(clip)).mean(axis=0) for clip in chosen])
+    means = np.stack([found.landmarks(clip).mean(axis=0) for clip in chosen])
     target = template(means, p.alignment.image_size, p.alignment.eye_distance, p.alignment.eye_height)
     OUT.mkdir(parents=True, exist_ok=True)
     np.save(OUT / "template.npy", target)

@@ -136,7 +136,7 @@ def keys_of(monkeypatch):
 
         def fit(*args):
             keys.extend(path.stem for path in args if isinstance(path, Path))
-            return {"losses": [], "best": {"epoch": 1, "generator": {}}}
+            return {"losses": [], "epoch": 1, "best": {"epoch": 1, "generator": {}}, "networks": {"generator": {}}}
 
         monkeypatch.setattr(runner, "fit", fit)
         train()

@@ -15,8 +15,8 @@ from pipeline.report.pictures import COLOURS
 ROOT = Path(__file__).parents[1]
 STAGES = {stage.name: stage for stage in stages()}
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-# How many processes work, and where, has no influence on what they make.
-WITHOUT_INFLUENCE = {"compute"}
+# How many processes work, and where, has no influence on what they make; nor has what only forbids to begin.
+WITHOUT_INFLUENCE = {"compute", "strict"}
 
 
 def modules(stage: Stage) -> list[str]:

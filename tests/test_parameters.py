@@ -43,6 +43,23 @@ def test_a_wrong_value_is_one_line_with_key_and_mend(params, old, new, message):
     assert "\n" not in str(error.value)
 
 
+def test_strict_refuses_what_stands_in_for_a_papers_own_part(params, tmp_path):
+    """All of it by name; and nothing is refused once each is the paper's own."""
+    params.write_text(params.read_text().replace("strict: false", "strict: true"))
+    stand_ins = ("perceptual.vgg19", "action_units.backend", "character_features.backend", "alignment.face_parsing")
+    with pytest.raises(UserError, match=".*".join(f"{key}: " for key in stand_ins)):
+        parameters.load(params)
+    own = {
+        "perceptual": {"vgg19": "vgg19.pth"},
+        "action_units": {"backend": "openface"},
+        "character_features": {"backend": "ctc"},
+        "alignment": {"face_parsing": "parsing.pth"},
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own))
+    apply_profile(tmp_path / "own.yaml", params)
+    assert parameters.load(params).strict
+
+
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(UserError, match="run from the project's root"):
         parameters.load(tmp_path / "params.yaml")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.corpus.layouts import Clip, read_corpus
-from pipeline.corpus.splits import split_of
+from pipeline.corpus.splits import split_of, validation_subjects
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected
 from pipeline.video import is_silent, probe
@@ -28,6 +28,7 @@ def list_clips(
     """
     clips = read_corpus(layout, root)
     described = {place: row for (place, _), row in each(_describe, list(enumerate(clips)), "clips", workers, scheduler)}
+    validating = validation_subjects(layout, clips)
     rows: dict[str, dict] = {}
     rejected: dict[str, ClipRejected] = {}
     for place, clip in enumerate(clips):
@@ -40,7 +41,7 @@ def list_clips(
             names = (clip.id, str(clip.video), f"{clip.video} ({place})")
             rejected[next(name for name in names if name not in rows and name not in rejected)] = row
         else:
-            rows[clip.id] = row | {"split": split_of(clip, layout, held_out_sentences)}
+            rows[clip.id] = row | {"split": split_of(clip, layout, held_out_sentences, validating)}
     return pd.DataFrame(rows.values(), columns=COLUMNS), list(rejected.items())
 
 

@@ -1,9 +1,11 @@
 """Who is trained on, and what is tested: the papers' lists of subjects, and sentences that are held out.
 
 `test` holds subjects that training never sees, `test_sentences` held-out sentences of training subjects. Every choice is a
-function of the clip's own name, so that a clip never changes sides when others are added.
+function of the clip's own name, so that a clip never changes sides when others are added; but that a corpus which grows to
+ENOUGH subjects gets some who validate.
 """
 
+from collections.abc import Collection, Iterable
 from zlib import crc32
 
 from pipeline.corpus.layouts import Clip
@@ -17,26 +19,40 @@ TEST_SUBJECTS = {
     "folder": set(),
 }
 VALIDATION_SUBJECTS = {"grid": {f"s{n}" for n in (9, 20, 23, 27, 29, 30, 34)}}
+# With fewer subjects than this besides those who test, each is needed for training.
+ENOUGH = 20
 # CREMA-D has twelve sentences in all: these two are held out, whatever the share asked for.
 HELD_OUT_CREMA_D = {"IWL", "MTI"}
 
 
-def split_of(clip: Clip, layout: str, held_out_sentences: int) -> str:
+def validation_subjects(layout: str, clips: Iterable[Clip]) -> set[str]:
+    """Who validates: the published list's subjects; without a list one in ten, by CRC-32 of the name, if there are ENOUGH."""
+    subjects = {_person(clip, layout) for clip in clips} - TEST_SUBJECTS[layout]
+    if layout in VALIDATION_SUBJECTS:
+        return subjects & VALIDATION_SUBJECTS[layout]
+    return {name for name in subjects if crc32(name.encode()) % 10 == 1} if len(subjects) >= ENOUGH else set()
+
+
+def split_of(clip: Clip, layout: str, held_out_sentences: int, validating: Collection[str] = ()) -> str:
     """The split of a clip, one of layouts.SPLITS.
 
     held_out_sentences: one sentence in so many is kept for `test_sentences`; 0 keeps none.
-    Of what remains for training, one clip in twenty validates, unless the corpus has a list of validation subjects.
+    validating: `validation_subjects`. Where nobody does, one of twenty of the clips that remain for training validates.
     """
     if clip.split:
         return clip.split
-    subject = clip.subject[:2] if layout == "tcd_timit" else clip.subject
-    if subject in TEST_SUBJECTS[layout]:
+    if _person(clip, layout) in TEST_SUBJECTS[layout]:
         return "test"
-    if subject in VALIDATION_SUBJECTS.get(layout, ()):
+    if _person(clip, layout) in validating:
         return "validation"
     if held_out_sentences and _is_held_out(clip, layout, held_out_sentences):
         return "test_sentences"
-    return "validation" if crc32(clip.id.encode()) % 20 == 1 else "train"
+    return "validation" if not validating and crc32(clip.id.encode()) % 20 == 1 else "train"
+
+
+def _person(clip: Clip, layout: str) -> str:
+    """The subject as lists have it: TCD-TIMIT's folders add the sex to the number."""
+    return clip.subject[:2] if layout == "tcd_timit" else clip.subject
 
 
 def _is_held_out(clip: Clip, layout: str, one_in: int) -> bool:

@@ -8,7 +8,7 @@ import torch
 from pipeline.features.blinks import Blinks, blink_statistics, find_blinks
 from pipeline.features.landmarks import eye_aspect_ratio
 from pipeline.papers.sinha.blink import VALIDATION, EyeWindows, eye_windows, untrained_network
-from pipeline.papers.sinha.blink_net import WARM_UP, BlinkNet, Settings, blink_displacements, on_the_face, window_mmd
+from pipeline.papers.sinha.blink_net import WARM_UP, BlinkNet, Settings, blink_displacements, window_mmd
 from pipeline.parameters import Parameters
 from pipeline.training.trained import load_network
 
@@ -17,20 +17,21 @@ REPEATS = 10
 
 
 def compare_blinks(p: Parameters, data: Path) -> tuple[dict[str, dict], dict[str, Blinks]]:
-    """Blinks of generated and of training clips, all on the mean face, of one length clip by clip.
+    """Blinks of training clips, in landmarks as they were found, and of generated ones on the mean face, as long clip by clip.
 
     Returns figures (`blink_statistics` of `ground_truth` and `generated`; under `mmd` the MMD² of the network, of the untrained
     one, and their ratio), and the blinks themselves.
     """
     windows = eye_windows(p, data)
+    store = windows.store
     network, _ = load_network(data / "trained" / "sinha" / "blink", BlinkNet, Settings)
-    fps = windows.store.preprocessing["fps"]
+    fps = store.preprocessing["fps"]
     lengths = [len(clip) for clip in windows.train] * REPEATS
     # Each is a video of its own, with a seed of its own.
     generated = [blink_displacements(network, n, p.seed * len(lengths) + k) for k, n in enumerate(lengths)]
     ratios = {
-        name: [eye_aspect_ratio(windows.mean_neutral + displacements) for displacements in clips]
-        for name, clips in {"ground_truth": map(on_the_face, windows.train), "generated": generated}.items()
+        "ground_truth": [eye_aspect_ratio(store.landmarks.landmarks(clip)) for clip in store.train],
+        "generated": [eye_aspect_ratio(windows.mean_neutral + displacements) for displacements in generated],
     }
     trained, untrained = (discrepancy(net, windows, p.seed) for net in (network, untrained_network(windows, p.seed)))
     mmd = {"trained": trained, "untrained": untrained, "factor": untrained / trained}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from pipeline.features.landmarks import LEFT_EYE, MIRRORED, NOSE, RIGHT_EYE, RIGID
-from pipeline.features.smoothing import ground_truth_landmarks, transform_landmarks
+from pipeline.features.smoothing import for_transforms
 
 
 def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -97,14 +97,13 @@ def crop_face(image: np.ndarray, matrix: np.ndarray, image_size: int) -> np.ndar
 def align_landmarks(
     landmarks: np.ndarray, template: np.ndarray, transform: str = "per_frame"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Raw landmarks (T, 68, 2) in pixels of the video → the crops' similarities (T, 2, 3), and the ground truth in the crop.
+    """Landmarks (T, 68, 2) in pixels of the video → the crops' similarities (T, 2, 3), and the landmarks in the crops.
 
-    The ground truth, float32 (T, 68, 2), is smoothed; the similarities come from landmarks smoothed once more.
-    transform: a key of TRANSFORMS.
+    These, float32 (T, 68, 2), are as they were found; the similarities come from smoothed ones. Who learns from them smooths
+    them as its paper says (features.smoothing). transform: a key of TRANSFORMS.
     """
-    true = ground_truth_landmarks(landmarks)
-    transforms = TRANSFORMS[transform](transform_landmarks(true), template)
-    aligned = np.einsum("tij,tkj->tki", transforms[:, :, :2], true) + transforms[:, None, :, 2]
+    transforms = TRANSFORMS[transform](for_transforms(landmarks), template)
+    aligned = np.einsum("tij,tkj->tki", transforms[:, :, :2], landmarks) + transforms[:, None, :, 2]
     return transforms, aligned.astype(np.float32)
 
 

@@ -2,11 +2,14 @@
 
 import numpy as np
 from scipy.ndimage import convolve1d
+from scipy.signal import savgol_coeffs
 
 MOVING_AVERAGE = np.full(5, 1 / 5)
 # σ is not given (Kesim & Erzin §4.1 says "5-point Gaussian"): 1 frame, so that five points hold 99 % of the curve.
 GAUSSIAN = np.exp(-0.5 * np.arange(-2, 3) ** 2)
 GAUSSIAN /= GAUSSIAN.sum()
+# A polynomial of order 4 through seven frames (Savitzky & Golay 1964). `benchmarks.smoothing` compares it with others.
+SHAPE_PRESERVING = savgol_coeffs(7, 4)
 
 
 def smooth(track: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -14,14 +17,25 @@ def smooth(track: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return convolve1d(np.asarray(track, np.float64), kernel, axis=0, mode="nearest")
 
 
-def ground_truth_landmarks(landmarks: np.ndarray) -> np.ndarray:
-    """Landmarks as the papers take them for true: 5-point moving average (Kesim & Erzin §4.1). (T, 68, 2) → (T, 68, 2)."""
+def averaged(landmarks: np.ndarray) -> np.ndarray:
+    """Landmarks as Kesim & Erzin take them for true: 5-point moving average (§4.1). (T, 68, 2) → (T, 68, 2).
+
+    At 25 frames a second nothing is left of what moves at 5 Hz, where syllables are.
+    """
     return smooth(landmarks, MOVING_AVERAGE)
 
 
-def transform_landmarks(landmarks: np.ndarray) -> np.ndarray:
-    """Ground-truth landmarks smoothed once more, for the alignment's transform only (Kesim & Erzin §4.1)."""
-    return smooth(landmarks, GAUSSIAN)
+def for_transforms(landmarks: np.ndarray) -> np.ndarray:
+    """Smoothed twice, for the alignment's transforms only (Kesim & Erzin §4.1): heads move slowly. (T, 68, 2) → (T, 68, 2)."""
+    return smooth(averaged(landmarks), GAUSSIAN)
+
+
+def steadied(landmarks: np.ndarray) -> np.ndarray:
+    """Landmarks as the other papers' networks learn them: part of the trembling goes, and lips and lids move as they did.
+
+    None of those papers says that it smooths. (T, 68, 2) → float32 (T, 68, 2).
+    """
+    return smooth(landmarks, SHAPE_PRESERVING).astype(np.float32)
 
 
 def bridge_gaps(landmarks: np.ndarray, has_face: np.ndarray) -> np.ndarray:

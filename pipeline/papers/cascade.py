@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from pipeline.features.smoothing import steadied
 from pipeline.papers.interface import Drawn, Driving, Use
 from pipeline.training.data import tensor_to_images
 
@@ -31,8 +32,8 @@ def frames(speak: Speak, draw: Draw, photo: np.ndarray, driving: Driving, seed: 
 
 
 def follow_landmarks(driving: Driving, seed: int) -> np.ndarray:
-    """The landmarks that are given."""
-    return driving.landmarks
+    """The landmarks that are given, smoothed as the textures know them."""
+    return steadied(driving.landmarks)
 
 
 def drawn(image: torch.Tensor, colour: torch.Tensor, change: torch.Tensor) -> Iterator[Drawn]:

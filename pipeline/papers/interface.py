@@ -25,7 +25,7 @@ class Driving:
     characters: np.ndarray | None = None  # scores of characters or phones (n_frames, 16, symbols)
     waveform_8000: np.ndarray | None = None  # int16, speech at 8 kHz (windows.from_int16)
     emotion: str | None = None  # one of ANG, DIS, FEA, HAP, NEU, SAD
-    landmarks: np.ndarray | None = None  # (n_frames, 68, 2), of this face, in crop pixels
+    landmarks: np.ndarray | None = None  # (n_frames, 68, 2), of this face, in crop pixels, not smoothed
 
 
 class Drawn(NamedTuple):

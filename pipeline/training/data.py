@@ -16,6 +16,7 @@ from pipeline.corpus.about import read_about
 from pipeline.corpus.shards import Shards
 from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError
+from pipeline.features.smoothing import steadied
 
 FACES = ("fps", "landmarks", "face_parsing", "transform", "image_size", "template")
 # What the stages before training leave of each clip: where, how it is read, and what of about.json says how it was made.
@@ -71,6 +72,10 @@ class ClipStore:
     def validation(self) -> list[str]:
         """The validation clips; a corpus too small to spare any is validated on the first of those that it trains on."""
         return self.ids("validation") or self.train[:4]
+
+    def steadied(self, clip: str) -> np.ndarray:
+        """The clip's landmarks as networks learn them: float32 (T, 68, 2), crop pixels."""
+        return steadied(self.landmarks.landmarks(clip))
 
     def n_frames(self, clip: str) -> int:
         """The clip's number of frames."""

@@ -19,7 +19,7 @@ def face_statistics(store: ClipStore) -> dict[str, np.ndarray]:
     mean_neutral = neutrals.mean(axis=0)
 
     def motion(clip: str) -> tuple[np.ndarray, np.ndarray]:
-        landmarks, neutral = store.landmarks.landmarks(clip), store.neutral[clip]
+        landmarks, neutral = store.steadied(clip), store.neutral[clip]
         displacements = canonical_displacements(landmarks, neutral, mean_neutral)
         return displacements, lip_gap(landmarks) - lip_gap(neutral)
 

@@ -71,7 +71,8 @@ class Recipe:
     settings: a dataclass, what the generator is built from. knobs: the parameters that the result depends on beside those in
     phases and settings. about: what else the trained network is to say of itself. half_rate: steps after which the learning
     rate is half of what it began with, and after twice as many a third; None = it stays. precision: where not
-    `training.precision`. parameters: where in params.yaml the learning rates and weights stand.
+    `training.precision`. parameters: where in params.yaml the learning rates and weights stand. keep: the network of the epoch
+    with the least validation error, or of the last one, where that error does not say what the network is for.
     """
 
     parameters: str
@@ -84,6 +85,7 @@ class Recipe:
     knobs: dict[str, Any]
     about: dict[str, Any] = field(default_factory=dict)
     optimizer: Callable[..., Optimizer] = FUSED_ADAM
+    keep: Literal["best", "last"] = "best"
     half_rate: int | None = None
     precision: str | None = None
 

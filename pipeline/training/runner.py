@@ -71,16 +71,19 @@ def train(
         # What comes after depends on how long this phase was, too.
         key = _digest(key, phase.epochs)
     last = recipe.phases[-1]
+    kept = state["best"]
+    if recipe.keep == "last":
+        kept = {"epoch": state["epoch"], "generator": state["networks"]["generator"]}
     about = {
         "training": name,
         "settings": fields_of(recipe.settings),
         "preprocessing": recipe.store.preprocessing,
         "parameters": recipe.knobs | {"weights": last.weights, "rates": last.rates, "epochs": last.epochs},
-        "epoch": state["best"]["epoch"],
-        "key": key,
+        "epoch": kept["epoch"],
+        "key": _digest(key, recipe.keep),
         **recipe.about,
     }
-    save_network(out, state["best"]["generator"], about)
+    save_network(out, kept["generator"], about)
     for old in sorted(work.glob("*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
         old.unlink()
 

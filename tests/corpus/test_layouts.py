@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.corpus.inventory import list_clips
 from pipeline.corpus.layouts import CREMA_D_SENTENCES, read_corpus
-from pipeline.corpus.splits import split_of
+from pipeline.corpus.splits import split_of, validation_subjects
 from pipeline.errors import UserError
 
 
@@ -179,6 +179,21 @@ def test_subjects_and_sentences_are_held_apart(tmp_path):
     assert held_out and not held_out & trained_on
     everything = {split_of(clip, "crema_d", held_out_sentences=0) for clip in clips}
     assert "test_sentences" not in everything
+
+
+def test_people_validate_where_there_are_enough(tmp_path):
+    """Of CREMA-D's 91 subjects, some; of a few, a clip in twenty, since each is needed for training; of GRID, the list's."""
+    touch(tmp_path, *(f"VideoFlash/{s}_{t}_NEU_XX.flv" for s in range(1001, 1092) for t in ("IEO", "DFA", "TSI")))
+    clips = read_corpus("crema_d", tmp_path)
+    validating = validation_subjects("crema_d", clips)
+    by_subject = {clip.subject: set() for clip in clips}
+    for clip in clips:
+        by_subject[clip.subject].add(split_of(clip, "crema_d", 0, validating))
+    assert {subject for subject, splits in by_subject.items() if "validation" in splits} == validating
+    assert all(len(splits) == 1 for splits in by_subject.values()) and 4 <= len(validating) <= 12
+    assert not validation_subjects("crema_d", [clip for clip in clips if clip.subject < "1015"])
+    touch(tmp_path, "s1/bbaf2n.mpg", "s20/bbaf2n.mpg")
+    assert validation_subjects("grid", read_corpus("grid", tmp_path)) == {"s20"}
 
 
 def test_grid_sentences_are_held_out_by_the_crc_of_their_names(tmp_path):

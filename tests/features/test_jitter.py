@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.features.jitter import blink_amplitude_kept, jitter
 from pipeline.features.landmarks import inter_ocular_distance
-from pipeline.features.smoothing import ground_truth_landmarks
+from pipeline.features.smoothing import averaged
 from tests.features.test_alignment import symmetrical_face
 
 RNG = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def test_trembling_is_measured_and_motion_is_not():
 def test_smoothing_takes_the_trembling_away():
     noise = face_with_eyes(np.full(200, 0.3)) + RNG.normal(0, 0.5, (200, 68, 2))
     # A mean of five then second differences: (x[t+3] − x[t+2] − x[t−2] + x[t−3]) / 5, of variance 4/25 instead of 6.
-    ratio = jitter(ground_truth_landmarks(noise)[5:-5]) / jitter(noise)
+    ratio = jitter(averaged(noise)[5:-5]) / jitter(noise)
     assert ratio == pytest.approx(np.sqrt(4 / 25 / 6), rel=0.05)
 
 
@@ -43,5 +43,5 @@ def test_a_blink_of_five_frames_loses_what_a_mean_of_five_takes():
     opening[20:25] = [0.2, 0.1, 0.0, 0.1, 0.2]
     raw = face_with_eyes(opening)
     # The deepest of the means of five is 0.12: 0.18 of a depth of 0.3 is left.
-    assert blink_amplitude_kept(raw, ground_truth_landmarks(raw), 25) == pytest.approx(0.6)
+    assert blink_amplitude_kept(raw, averaged(raw), 25) == pytest.approx(0.6)
     assert np.isnan(blink_amplitude_kept(face_with_eyes(np.full(60, 0.3)), raw, 25))

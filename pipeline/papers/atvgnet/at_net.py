@@ -22,18 +22,11 @@ class Settings:
     """What AT-net is built from; saved with its weights."""
 
     width: float  # factor on the number of filters and units (paper: 1)
-    boost: Sequence[float]  # ω of Eq. 4, for each component (published: 1, 2.2, 2.4, 2.6, 2.8, 3)
-
-
-class Motion(NamedTuple):
-    """What AT-net says of B excerpts: principal components h_t, and landmarks on the mean face."""
-
-    components: Tensor  # (B, T, k)
-    landmarks: Tensor  # (B, T, 68, 2) about the crop's centre, in eye distances of the mean face
+    boost: Sequence[float]  # ω of Eq. 4, for each component, in use (published: 1, 2.2, 2.4, 2.6, 2.8, 3)
 
 
 class ATNet(nn.Module):
-    """Audio transformation network, Ψ: MFCC windows → landmarks on the mean face (Eqs. 3, 4).
+    """Audio transformation network, Ψ: MFCC windows → principal components of landmarks on the mean face (Eqs. 3, 4).
 
     It holds what it has to know of faces as buffers, in eye distances of the mean neutral face: M `mean` (136,), U^T `basis`
     (k, 136), `mean_neutral` (68, 2), against which landmarks become displacements that can be put on another face, and what
@@ -67,21 +60,26 @@ class ATNet(nn.Module):
         self.register_buffer("mean_neutral", torch.zeros(68, 2))
         self.register_buffer("opening_motion", torch.zeros(68, 2))
         self.register_buffer("neutral_gap", torch.zeros(()))
-        self.register_buffer("boost", torch.tensor(s.boost), persistent=False)
         initialise(self, s.width)
 
     def project(self, landmarks: Tensor) -> Tensor:
         """Principal components of landmarks on the mean face: (…, 68, 2) → (…, k)."""
         return (landmarks.flatten(-2) - self.mean) @ self.basis.T
 
-    def forward(self, mfcc: Tensor, example: Tensor, state: tuple | None = None) -> tuple[Motion, tuple]:
-        """mfcc (B, T, 28, 12); example h_p (B, k), of a face of the person; state, as an earlier call returned it."""
+    def landmarks(self, components: Tensor, boost: Sequence[float] | None = None) -> Tensor:
+        """Eq. 4: (…, k) → (…, 68, 2) on the mean face about the crop's centre, in its eye distances. boost: ω; None = 1."""
+        components = components if boost is None else components * torch.tensor(boost)
+        return (components @ self.basis + self.mean).unflatten(-1, (68, 2))
+
+    def forward(self, mfcc: Tensor, example: Tensor, state: tuple | None = None) -> tuple[Tensor, tuple]:
+        """mfcc (B, T, 28, 12); example h_p (B, k), of a face of the person; state, as an earlier call returned it.
+
+        Returns h_t (B, T, k) of Eq. 3, and the state.
+        """
         audio = self.audio_encoder(mfcc.flatten(0, 1)[:, None]).unflatten(0, mfcc.shape[:2])
         face = self.landmark_encoder(example)[:, None].expand(-1, mfcc.shape[1], -1)
         hidden, state = self.lstm(torch.cat([audio, face], dim=-1), state)
-        h = self.decoder(hidden).float()  # Eq. 3
-        landmarks = h * self.boost @ self.basis + self.mean  # Eq. 4
-        return Motion(h, landmarks.unflatten(-1, (68, 2))), state
+        return self.decoder(hidden).float(), state
 
 
 class Speech(NamedTuple):
@@ -106,15 +104,15 @@ class AudioToLandmark(nn.Module):
         super().__init__()
         self.generator = generator
 
-    def generate(self, batch: Speech) -> Motion:
+    def generate(self, batch: Speech) -> Tensor:
         return self.generator(batch.mfcc, batch.example)[0]
 
-    def discriminator_terms(self, batch: Speech, fake: Motion) -> Terms:
+    def discriminator_terms(self, batch: Speech, fake: Tensor) -> Terms:
         return {}
 
-    def generator_terms(self, batch: Speech, fake: Motion) -> Terms:
-        return {"components": lambda: F.mse_loss(fake.components, batch.components)}
+    def generator_terms(self, batch: Speech, fake: Tensor) -> Terms:
+        return {"components": lambda: F.mse_loss(fake, batch.components)}
 
-    def validation_error(self, batch: Speech, fake: Motion) -> Tensor:
-        """Mean distance of the mouth's points, in % of the eyes' distance."""
-        return 100 * (fake.landmarks - batch.landmarks)[..., MOUTH, :].norm(dim=-1).mean()
+    def validation_error(self, batch: Speech, fake: Tensor) -> Tensor:
+        """Mean distance of the mouth's points, in % of the eyes' distance; without ω, by which the truth would be wrong."""
+        return 100 * (self.generator.landmarks(fake) - batch.landmarks)[..., MOUTH, :].norm(dim=-1).mean()

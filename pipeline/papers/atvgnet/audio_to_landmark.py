@@ -67,7 +67,7 @@ class MeanFace:
 
     def landmarks(self, clip: str, frames: np.ndarray | slice = slice(None)) -> np.ndarray:
         """A clip's motion on the mean neutral face, all of it or some frames': float32 (T, 68, 2)."""
-        landmarks = self.store.landmarks.landmarks(clip)[frames]
+        landmarks = self.store.steadied(clip)[frames]
         return to_mean_face(landmarks, self.store.neutral[clip], self.mean_neutral).astype(np.float32)
 
     def components(self, landmarks: np.ndarray) -> np.ndarray:

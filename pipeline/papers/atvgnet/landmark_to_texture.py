@@ -31,6 +31,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         knobs=chosen.model_dump(include={"excerpt_frames", "batch", "excerpts", "dynamic"})
         | {"betas": p.atvgnet.betas},
         optimizer=partial(Adam, betas=tuple(p.atvgnet.betas), fused=True),
+        keep="last",
     )
 
 
@@ -56,7 +57,7 @@ class VideoExcerpts(Excerpts):
         n_frames = self.store.n_frames(clip)
         frames = held(span, self.length, n_frames) if augment else np.arange(n_frames)
         chosen = [int(rng.integers(n_frames)) if augment else 0, *frames]
-        crops, landmarks = self.store.crops[clip][chosen], self.store.landmarks.landmarks(clip)[chosen]
+        crops, landmarks = self.store.crops[clip][chosen], self.store.steadied(clip)[chosen]
         if augment and rng.integers(2):
             crops, landmarks = crops[:, :, ::-1], mirrored(landmarks, crops.shape[2])
         images, faces = images_to_tensor(crops), about_centre(landmarks, crops.shape[2])

@@ -37,8 +37,8 @@ def speak(network: at_net.ATNet, fps: float, driving: Driving, seed: int) -> np.
     windows = torch.from_numpy(mfcc_windows(driving.mfcc, driving.n_frames, fps))
     displacements, state = [], None
     for span in pieces(driving.n_frames):
-        motion, state = network(windows[None, span], example, state)
-        displacements.append(motion.landmarks[0].numpy() - mean)
+        components, state = network(windows[None, span], example, state)
+        displacements.append(network.landmarks(components, network.settings.boost)[0].numpy() - mean)
     return retarget(np.concatenate(displacements), neutral, mean)
 
 

@@ -78,6 +78,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         knobs={"excerpt_frames": chosen.excerpt_frames, "batch": chosen.batch, "betas": p.chen_s.betas},
         about={"pretrained": digests, "perceptual": origin},
         optimizer=partial(Adam, betas=tuple(p.chen_s.betas), fused=True),
+        keep="last",
     )
 
 

@@ -49,6 +49,7 @@ def recipe(p: Parameters, data: Path, training: str) -> Recipe:
         phases=(Phase(chosen.epochs, dict(row.weights), rates),),
         knobs={"excerpt_frames": chosen.excerpt_frames, "betas": chosen.betas},
         optimizer=partial(Adam, betas=tuple(chosen.betas), fused=True),
+        keep="last",
     )
 
 

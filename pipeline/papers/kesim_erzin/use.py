@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.features.heatmap import landmark_heatmaps
+from pipeline.features.smoothing import averaged
 from pipeline.features.windows import columns_per_frame, mel_windows
 from pipeline.papers.interface import Drawn, Driving, Networks, Use, pieces
 from pipeline.papers.kesim_erzin.networks import Clip, Generator, Settings, noise_vector
@@ -31,6 +32,7 @@ def frames(
         columns = columns_per_frame(how["mel"]["sample_rate"], how["mel"]["window_ms"], how["fps"])
         windows = mel_windows(driving.mel, driving.n_frames, columns, settings.context_frames)
     if settings.landmarks:
+        landmarks = averaged(driving.landmarks)
         reference_heatmap = heatmaps_to_tensor(landmark_heatmaps(driving.photo_landmarks[None], size, sigma))[0]
     reference = images_to_tensor(photo[None])[0]
     noise, state = noise_vector(seed), None
@@ -39,7 +41,7 @@ def frames(
         if settings.speech:
             mel = torch.from_numpy(windows[span].copy())
         if settings.landmarks:
-            heatmaps = heatmaps_to_tensor(landmark_heatmaps(driving.landmarks[span], size, sigma))
+            heatmaps = heatmaps_to_tensor(landmark_heatmaps(landmarks[span], size, sigma))
         clip = Clip(reference, noise, mel=mel, heatmaps=heatmaps, reference_heatmap=reference_heatmap)
         images, state = generator(clip, span.stop - span.start, state)
         yield from map(Drawn, tensor_to_images(images))

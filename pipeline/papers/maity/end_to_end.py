@@ -53,6 +53,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         knobs=chosen.model_dump(include={"excerpt_frames", "batch", "augmentation", "betas"}),
         about={"perceptual": origin},
         optimizer=partial(Adam, betas=tuple(chosen.betas), fused=True),
+        keep="last",
     )
 
 
@@ -78,7 +79,7 @@ class EmotionExcerpts(Excerpts):
         images = images_to_tensor(np.concatenate([self.photo(clip, rng, augment), self.store.crops[clip][frames]]))
         if augment and rng.random() < self.augmentation:
             images = change_colours(images, rng)
-        mouths = torch.from_numpy(self.store.landmarks.landmarks(clip)[frames, MOUTH].mean(axis=1))
+        mouths = torch.from_numpy(self.store.steadied(clip)[frames, MOUTH].mean(axis=1))
         waveform = prepared(self.store.waveform_8000[clip], self.fps)
         return Excerpt(
             photo=images[0],

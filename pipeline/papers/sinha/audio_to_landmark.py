@@ -26,7 +26,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     moved = np.concatenate([excerpts.displacements(clip)[:, SPOKEN] for clip in excerpts.train])
     mean, components, _ = fit_pca(moved, chosen.variance)
     symbols = len(store.preprocessing["characters"]["symbols"])
-    settings = Settings(symbols, len(components), p.sinha.width, chosen.boost)
+    settings = Settings(symbols, len(components), p.sinha.width)
 
     def objective(weights: dict[str, float]) -> AudioToLandmark:
         landmarks = AudioToLandmark(settings)
@@ -59,6 +59,6 @@ class SpeechExcerpts(Excerpts):
 
     def displacements(self, clip: str, span: slice = slice(None)) -> np.ndarray:
         """Canonical displacements in distances of the mean face's eyes: float32 (T, 68, 2)."""
-        landmarks, neutral = self.store.landmarks.landmarks(clip)[span], self.store.neutral[clip]
+        landmarks, neutral = self.store.steadied(clip)[span], self.store.neutral[clip]
         moved = canonical_displacements(landmarks, neutral, self.mean_neutral)
         return (moved / inter_ocular_distance(self.mean_neutral)).astype(np.float32)

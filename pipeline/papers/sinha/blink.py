@@ -93,7 +93,7 @@ class EyeWindows:
 
     def displacements(self, clip: str) -> np.ndarray:
         """A clip's canonical displacements of the eye region, float32 (T, 44), in eye distances."""
-        landmarks, neutral = self.store.landmarks.landmarks(clip), self.store.neutral[clip]
+        landmarks, neutral = self.store.steadied(clip), self.store.neutral[clip]
         moved = canonical_displacements(landmarks, neutral, self.mean_neutral)
         return moved[:, EYE_REGION].reshape(len(moved), -1).astype(np.float32)
 

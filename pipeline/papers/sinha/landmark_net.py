@@ -26,7 +26,6 @@ class Settings:
     symbols: int  # of the character features: 29 letters, or 42 phones
     components: int  # principal components of the displacements
     width: float  # factor on the number of filters
-    boost: float = 1.0  # factor on the displacements in synthesis
 
 
 class Speech(NamedTuple):

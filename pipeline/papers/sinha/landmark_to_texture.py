@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from torch.optim import Adam
 
+from pipeline.features.heatmap import landmark_heatmaps
+from pipeline.features.landmarks import inter_ocular_distance
 from pipeline.papers.sinha.texture_net import LandmarkToTexture, Settings, Video, pixel_mask
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
@@ -15,14 +17,15 @@ from pipeline.training.recipe import Phase, Recipe
 def recipe(p: Parameters, data: Path) -> Recipe:
     """One GAN of generator and patch discriminator."""
     chosen = p.sinha.landmark_to_texture
-    store = ClipStore(data, "crops", "heatmaps")
-    how, settings = store.preprocessing, Settings(p.sinha.width)
-    mask = pixel_mask(np.array(how["template"]), how["image_size"])
+    store = ClipStore(data, "crops", "landmarks")
+    template, image_size = np.array(store.preprocessing["template"]), store.preprocessing["image_size"]
+    settings = Settings(p.sinha.width, p.heatmaps.sigma * float(inter_ocular_distance(template)))
+    mask = pixel_mask(template, image_size)
     return Recipe(
         parameters="sinha.landmark_to_texture",
         seed=p.seed,
         store=store,
-        batches=VideoExcerpts(store, chosen.excerpt_frames),
+        batches=VideoExcerpts(store, chosen.excerpt_frames, settings.sigma),
         objective=lambda weights: LandmarkToTexture(settings, mask),
         settings=settings,
         phases=(
@@ -34,26 +37,28 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         ),
         knobs={"excerpt_frames": chosen.excerpt_frames, "betas": p.sinha.betas},
         optimizer=partial(Adam, betas=tuple(p.sinha.betas), fused=True),
+        keep="last",
     )
 
 
 class VideoExcerpts(Excerpts):
-    """Frames and their landmark images, half of them mirrored in training.
+    """Frames and images of their landmarks, half of them mirrored in training.
 
     The photo is any frame of the clip (the paper does not say), so that its mouth is open in some and closed in others; in
     validation the first.
     """
+
+    def __init__(self, store: ClipStore, length: int, sigma: float):
+        super().__init__(store, length)
+        self.sigma = sigma
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Video:
         photo = int(rng.integers(self.store.n_frames(clip))) if augment else 0
         return self.video(clip, photo, span, mirror=augment and bool(rng.integers(2)))
 
     def video(self, clip: str, photo: int = 0, span: slice = slice(None), mirror: bool = False) -> Video:
-        flip = -1 if mirror else 1
-        crops, heatmaps = (images[clip][:, :, ::flip] for images in (self.store.crops, self.store.heatmaps))
-        return Video(
-            photo=images_to_tensor(crops[photo : photo + 1])[0],
-            photo_landmarks=heatmaps_to_tensor(heatmaps[photo : photo + 1])[0],
-            landmarks=heatmaps_to_tensor(heatmaps[span]),
-            frames=images_to_tensor(crops[span]),
-        )
+        flip, frames = -1 if mirror else 1, [photo, *range(*span.indices(self.store.n_frames(clip)))]
+        crops = self.store.crops[clip][frames]
+        drawn = landmark_heatmaps(self.store.steadied(clip)[frames], crops.shape[1], self.sigma)
+        images, landmarks = images_to_tensor(crops[:, :, ::flip]), heatmaps_to_tensor(drawn[:, :, ::flip])
+        return Video(images[0], landmarks[0], landmarks[1:], images[1:])

@@ -13,8 +13,8 @@ PAPER = Paper(
         ),
         "blink": Training(reads=("alignment",), params=("sinha.blink",), error="MMD²"),
         "landmark_to_texture": Training(
-            reads=("alignment", "heatmaps"),
-            params=("sinha.width", "sinha.betas", "sinha.landmark_to_texture"),
+            reads=("alignment",),
+            params=("sinha.width", "sinha.betas", "sinha.landmark_to_texture", "heatmaps"),
         ),
     },
     systems={

@@ -14,7 +14,6 @@ class AudioToLandmark(Group):
     learning_rate: Rate
     excerpt_frames: Positive
     variance: Variance
-    boost: Rate
     weights: weights("landmark", "temporal")
 
 

@@ -24,6 +24,7 @@ class Settings:
     """What the texture networks are built from; saved with their weights."""
 
     width: float  # factor on the number of filters
+    sigma: float  # of landmark images, pixels
 
     def filters(self, *numbers: int) -> list[int]:
         """The published numbers of filters, scaled by the width."""
@@ -71,6 +72,7 @@ class TextureGenerator(nn.Module):
 
     def __init__(self, s: Settings):
         super().__init__()
+        self.settings = s
         a, b, c = s.filters(64, 128, 256)
         self.landmark_encoder = nn.Sequential(
             convolution(nn.Conv2d(1, a, 7, 1, 3, bias=False)), convolution(nn.Conv2d(a, a, 3, 1, 1, bias=False))

@@ -104,7 +104,7 @@ def test_it_trains_and_knows_the_training_splits_faces(train, faces):
     network, about = load_network(trained.folder, ATNet, Settings)
     for name in FACES:
         np.testing.assert_allclose(getattr(network, name), getattr(faces, name), err_msg=name)
-    assert network.boost.tolist() == [1, 2] and not network.training
+    assert network.settings.boost == [1, 2] and not network.training
     assert about["settings"] == {"width": 0.0625, "boost": [1, 2]}
     assert about["preprocessing"]["fps"] == 25 and about["preprocessing"]["image_size"] == 64
 
@@ -118,7 +118,8 @@ def test_it_learns_the_lip_from_the_sound(train, faces):
     """Better than the mean of the training frames, which says nothing of the sound."""
     trained = train(epochs=25, learning_rate=3e-3, boost=[1.0, 1.0])
     (batch,) = speech(faces).validation(0)
+    network, _ = load_network(trained.folder, ATNet, Settings)
     frames = np.concatenate([faces.landmarks(clip) for clip in faces.store.train])
-    mean = torch.from_numpy(frames.mean(axis=0)).expand_as(batch.landmarks)
-    still = AudioToLandmark.validation_error(None, batch, batch._replace(landmarks=mean)).item()
+    mean = torch.from_numpy(faces.components(frames).mean(axis=0)).expand_as(batch.components)
+    still = AudioToLandmark(network).validation_error(batch, mean).item()
     assert trained.losses["validation_error"].min() < 0.6 * still

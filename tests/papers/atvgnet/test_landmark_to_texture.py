@@ -54,7 +54,7 @@ def test_batches_show_frames_with_their_landmarks(store):
                 landmarks = torch.cat([batch.photo_landmarks[k][None], batch.landmarks[k]])
                 for image, face in zip(images, landmarks, strict=True):
                     clip, frame, flip = find(store, image)
-                    truth = store.landmarks.landmarks(clip)[frame]
+                    truth = store.steadied(clip)[frame]
                     expected = about_centre(mirrored(truth, 64) if flip else truth, 64)
                     torch.testing.assert_close(face, expected, atol=1e-5, rtol=0)
                     seen.add(flip)

@@ -103,7 +103,7 @@ def test_a_batch_shows_hears_and_is_labelled_alike(data):
             np.testing.assert_array_equal(tensor_to_images(batch.frames[k]), store.crops[clip][start : start + 4])
             waveform = prepared(store.waveform_8000[clip], 25)
             torch.testing.assert_close(batch.waveform[k], heard(waveform, start, start + 4))
-            mouths = store.landmarks.landmarks(clip)[start : start + 4, MOUTH].mean(axis=1)
+            mouths = store.steadied(clip)[start : start + 4, MOUTH].mean(axis=1)
             for mask, centre in zip(batch.mask[k, :, 0], mouths, strict=True):
                 row, column = divmod(int(mask.argmax()), 64)
                 assert np.abs([column, row] - centre.clip(0, 63)).max() <= 0.5

@@ -32,7 +32,7 @@ def data(tmp_path):
     splits = ["train"] * 6 + ["validation"] * 2
     pd.DataFrame({"clip": clips, "split": splits}).to_parquet(tmp_path / "clips" / "clips.parquet")
     opening = np.full((8, N_FRAMES), 0.3)
-    opening[1::2, BLINK] = 0.08
+    opening[1::2, BLINK] = [0.2, 0.1, 0.08, 0.1, 0.2]
     faces = face_with_eyes(opening.ravel()).reshape(8, N_FRAMES, 68, 2)
     trembling = faces + rng.normal(0, 0.02, faces.shape)
     landmarks = dict(zip(clips, trembling.astype(np.float32), strict=True))

@@ -16,7 +16,7 @@ from pipeline.papers.sinha.texture_net import (
     texture_temporal_loss,
 )
 
-SMALL = Settings(width=0.0625)
+SMALL = Settings(width=0.0625, sigma=1.0)
 
 
 def video(n=3, size=64) -> Video:
@@ -37,7 +37,7 @@ def layers(network, kind):
 
 
 def test_texture_layers_are_those_of_the_paper_and_its_models():
-    model = LandmarkToTexture(Settings(width=1.0), torch.ones(64, 64))
+    model = LandmarkToTexture(Settings(width=1.0, sigma=1.0), torch.ones(64, 64))
     coder = model.generator.encoder_decoder
     assert layers(coder, torch.nn.Conv2d) == [(64, 7, 1), (128, 4, 2), (256, 4, 2), *[(256, 3, 1)] * 12]
     assert layers(coder, torch.nn.ConvTranspose2d) == [(128, 4, 2), (64, 4, 2)]

@@ -37,7 +37,7 @@ def speech(data):
 
 @pytest.fixture
 def video(data):
-    return VideoExcerpts(ClipStore(data, "crops", "heatmaps"), 8)
+    return VideoExcerpts(ClipStore(data, "crops", "landmarks"), 8, sigma=1.0)
 
 
 def test_the_mean_neutral_face_counts_each_training_subject_once(data):
@@ -65,7 +65,7 @@ def test_speech_excerpts_are_features_with_displacements_of_the_same_frames(spee
     torch.testing.assert_close(part.displacements, whole.displacements[3:9])
     torch.testing.assert_close(part.characters, whole.characters[3:9])
     store, mean = speech.store, speech.mean_neutral
-    moved = canonical_displacements(store.landmarks.landmarks("clip1"), store.neutral["clip1"], mean)
+    moved = canonical_displacements(store.steadied("clip1"), store.neutral["clip1"], mean)
     np.testing.assert_allclose(whole.displacements * inter_ocular_distance(mean), moved, atol=1e-3)
 
 
@@ -102,8 +102,13 @@ def test_training_leaves_what_it_says(training, train):
     assert not network.training and about["training"] == f"sinha_{training}"
     preprocessing = about["preprocessing"]
     assert preprocessing["fps"] == 25 and preprocessing["image_size"] == 64 and len(preprocessing["template"]) == 68
-    # Landmarks that drive the texture are drawn in use as they were in training.
-    assert preprocessing.get("sigma") == (1.0 if training == "landmark_to_texture" else None)
+
+
+def test_landmarks_are_drawn_in_use_as_they_were_in_training(data, train):
+    """The parameter is a share of the eyes' distance on the template."""
+    network, _ = load_network(train("landmark_to_texture", epochs=1).folder, *NETWORKS["landmark_to_texture"])
+    eyes = inter_ocular_distance(np.load(data / "alignment" / "template.npy"))
+    assert network.settings.sigma == pytest.approx(0.052 * eyes)
 
 
 def test_the_landmark_network_knows_its_features_and_its_faces(data, train):
