@@ -88,7 +88,7 @@ class Track:
     doubts: list[int] = field(default_factory=list)
 
     def add(self, frame: int, box: np.ndarray, landmarks: np.ndarray, view: View) -> None:
-        if self.before is None or (view.picture * self.before.picture).sum() < LIKE_DETECTED:
+        if self.before is None or (view.picture * self.before.picture).sum() < LIKE_BEFORE:
             self.doubts.append(frame)
         self.before = view
         self.frames.append(frame)
