@@ -25,7 +25,11 @@ def test_the_committed_file_is_valid():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("layout: crema_d", "layout: vox", r"corpus\.layout.*'crema_d', 'grid', 'tcd_timit' or 'folder' \(got 'vox'\)"),
+        (
+            "layout: crema_d",
+            "layout: vox",
+            r"corpus\.layout.*'crema_d', 'grid', 'tcd_timit', 'mead' or 'folder' \(got 'vox'\)",
+        ),
         ("image_size: 64", "image_size: 100", r"alignment\.image_size.*multiple of 32 \(got 100\)"),
         ("  epochs: ", "  epochs: many # ", r"kesim_erzin\.epochs.*integer \(got 'many'\)"),
         ("seed: 0", "sede: 0", r"seed is missing.*sede is not a known key"),

@@ -10,7 +10,7 @@ from pipeline.features.alignment import align_landmarks, crop_faces, template
 from pipeline.features.audio import log_mel
 from pipeline.features.landmarks import mouth_opening
 from pipeline.features.tracking import detect_video
-from pipeline.video import read_audio, read_frames
+from pipeline.video import is_silent, read_audio, read_frames, write_video
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,20 @@ def test_a_real_sentence_from_file_to_crops(grid):
     assert len(mel) / (22_050 / 364) == pytest.approx(3, abs=0.1)
 
 
+@pytest.mark.parametrize(("after", "reason"), [("s1", "used"), ("s5", "another_person"), ("s22", "another_person")])
+def test_a_cut_is_noticed_where_it_is_to_another_speaker(grid, tmp_path, after, reason):
+    """All sit before one camera, at one place; from one sentence of a speaker to the next the head has moved, too."""
+    first = sorted((grid / "s1").glob("*.mpg"))[0]
+    second = sorted((grid / after).glob("*.mpg"))[-1]
+    frames = [*read_frames(first, 25)[:25], *read_frames(second, 25)[:25]]
+    write_video(tmp_path / "cut.mp4", frames, 25, read_audio(first, 22_050))
+    assert outcome(tmp_path / "cut.mp4") == reason
+
+
 def outcome(path):
     try:
         detect_video(path, 25, "dlib", redetect_every=25, max_missing=0.1)
-        read_audio(path, 22_050)
-        return "used"
+        return "silent" if is_silent(path) else "used"
     except ClipRejected as problem:
         return problem.reason
 
@@ -60,6 +69,9 @@ def test_every_clip_goes_through_or_is_rejected_with_the_right_reason(real_clips
     expected = pd.Series("used", clips.index)
     expected[clips["face_fraction"] < 0.9] = "no_face"
     expected[clips["notes"].str.startswith("NO AUDIO STREAM")] = "no_audio"
+    expected[clips["notes"].str.contains("digital silence")] = "silent"
+    # Heads that turn fast, one a morph whose landmarks leave the face, one 35 px from eye to eye.
+    expected[["wild/dafoe.mp4", "lrs2/5535415699068794046_00013.mp4"]] = "unsteady"
     found = pd.Series({path: outcome(real_clips / path) for path in clips.index})
-    assert len(clips) > 50 and set(expected) == {"used", "no_face", "no_audio"}
+    assert len(clips) > 50 and set(expected) == {"used", "no_face", "no_audio", "silent", "unsteady"}
     assert found[found != expected].to_dict() == {}

@@ -17,8 +17,10 @@ from pipeline.demo.motion import FPS
 from pipeline.errors import UserError, one_line_errors
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.landmarks import MOUTH, inter_ocular_distance, mouth_opening
-from pipeline.features.person import SAME_PERSON, embedding
+from pipeline.features.person import embedding
 from pipeline.video import read_frames
+
+SAME_PERSON = 0.6  # dlib's own threshold on the distance of two face embeddings
 
 
 def compare_clip(item: tuple[str, np.ndarray], root: Path, every: int) -> pd.DataFrame:

@@ -12,7 +12,10 @@ from pathlib import Path
 import dlib
 import numpy as np
 
-SAME_PERSON = 0.6  # dlib's own threshold on the distance of two embeddings
+# Distance of two embeddings from which on they are of two people. dlib's own threshold, 0.6, is for any two photos; a clip has
+# one light and one camera. On either side of 37 doubts in 14 real clips of one person it was 0.48 at most; 480 pairs of
+# pictures of GRID's speakers lie 0.51 apart or more, all but four of them 0.55.
+ANOTHER = 0.55
 # A shot of fewer frames is a fault of the detector's, or motion too fast for the embedding.
 LEAST_SHOT = 3
 
@@ -47,7 +50,7 @@ def other_person(
     for t, frame in enumerate(frames):
         if t in long:
             now = embedding(frame, landmarks[t])
-            if before is not None and np.linalg.norm(now - before) > SAME_PERSON:
+            if before is not None and np.linalg.norm(now - before) > ANOTHER:
                 return int(long[t])
             before = now
     return None

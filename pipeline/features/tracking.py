@@ -88,7 +88,7 @@ class Track:
     doubts: list[int] = field(default_factory=list)
 
     def add(self, frame: int, box: np.ndarray, landmarks: np.ndarray, view: View) -> None:
-        if self.before is None or (view.picture * self.before.picture).sum() < LIKE_DETECTED:
+        if self.before is None or (view.picture * self.before.picture).sum() < LIKE_BEFORE:
             self.doubts.append(frame)
         self.before = view
         self.frames.append(frame)
@@ -125,7 +125,7 @@ def detect_clip(
     if not has_face.any() or (~has_face).mean() > max_missing:
         raise ClipRejected("no_face", f"{name}: no face in {(~has_face).sum()} of {len(has_face)} frames looked at")
     if len(has_face) < LEAST_FRAMES:
-        raise ClipRejected("too_short", f"{name}: {len(has_face)} frames, fewer than {LEAST_FRAMES}")
+        raise ClipRejected("too_short", f"{name}: {len(has_face)} of at least {LEAST_FRAMES} frames")
     filled = bridge_gaps(landmarks, has_face).astype(np.float32)
     shot[: has_face.argmax() + 1] = 0
     return ClipFaces(boxes, filled, has_face, np.array(n_faces, np.int32), shot.cumsum(dtype=np.int32))

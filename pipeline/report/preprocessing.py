@@ -202,7 +202,7 @@ TEMPLATE = """<!doctype html>
 <tr><td>clips with clipping<td>{{ s.audio.clipped_clips }}</tr>
 <tr><td>clips longer or shorter than their video<td>{{ s.audio.longer_or_shorter_than_video }}</tr>
 <tr><td>character features by<td>{{ s.character_features.backend }}</tr>
-<tr><td>mouth opening ~ loudness, {{ s.sync.clips }} clips<td>r = {{ s.sync.correlation }}</tr>
+<tr><td>mouth opening ~ loudness of syllables, {{ s.sync.clips }} clips<td>r = {{ s.sync.correlation }}</tr>
 <tr><td>the mouth follows by<td>{{ s.sync.lag }} frames</tr></table>
 <table><tr><th>speed<th>frames/s of a process</tr>
 {% for stage, rate in s.frames_per_second_and_process.items() %}<tr><td>{{ stage }}<td>{{ rate }}</tr>{% endfor %}</table>
