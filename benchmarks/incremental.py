@@ -25,7 +25,7 @@ def repro(folder: Path, target: str) -> tuple[float, dict[str, int]]:
     started = time.perf_counter()
     output = run(folder, "dvc", "repro", target)
     seconds = time.perf_counter() - started
-    worked_on = {stage: int(n) for stage, n in re.findall(r"(\w+): (\d+) clips in ", output)}
+    worked_on = {stage: int(n) for stage, n in re.findall(r"(\w+)(?:/\w+)?: (\d+) clips in ", output)}
     return seconds, {stage: worked_on.get(stage, 0) for stage in STAGES}
 
 

@@ -34,7 +34,7 @@ from pipeline.training.trained import load_network
 from stages import training
 
 HERE = ROOT / "data" / "benchmarks" / "landmarks_from_speech"
-STAGES = ("clips", "landmarks", "alignment", "audio_features", "character_features")
+STAGES = ("clips", "landmarks", "alignment {faces}", "audio_features", "character_features")
 Predict = Callable[[Driving], np.ndarray]
 
 
@@ -54,9 +54,10 @@ def prepare(corpus: Path, changes: list[str], folder: Path) -> parameters.Parame
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    p = parameters.load(folder / "params.yaml")
     for stage in STAGES:
-        print(run(folder, "python", "-m", f"stages.{stage}").splitlines()[-1])
-    return parameters.load(folder / "params.yaml")
+        print(run(folder, "python", "-m", *f"stages.{stage}".format(faces=p.atvgnet.faces).split()).splitlines()[-1])
+    return p
 
 
 def train(p: parameters.Parameters, data: Path) -> dict[str, Predict]:
@@ -100,7 +101,7 @@ def main() -> None:
     videos(args.corpus, 1)  # or a word on how to get some
     p = prepare(args.corpus, args.set, args.folder)
     networks = train(p, args.folder / "data")
-    store = ClipStore(args.folder / "data", "landmarks", "mfcc", "characters")
+    store = ClipStore(args.folder / "data", p.atvgnet.faces, "landmarks", "mfcc", "characters")
     table = judge(networks, store)
     for (network, group), rows in table.groupby(["network", "group"]):
         share = rows["lmd"].mean() / rows["static"].mean()

@@ -29,7 +29,7 @@ from pipeline.features.prosody import prosody
 from pipeline.features.smoothing import averaged, for_transforms
 from pipeline.video import read_audio
 
-STAGES = ("landmarks", "alignment", "heatmaps", "audio_features")
+STAGES = ("landmarks", "alignment small", "heatmaps", "audio_features")
 SIZE, SIGMA, FPS, RATE = 64, 1.0, 25, 22_050
 
 
@@ -82,7 +82,7 @@ def ours(folder: Path, clips: list[Path], cores: int) -> float:
     run(folder, sys.executable, "-m", "stages.clips")
     started = time.perf_counter()
     for stage in STAGES:
-        run(folder, sys.executable, "-m", f"stages.{stage}", cpus=cpus(cores))
+        run(folder, sys.executable, "-m", *f"stages.{stage}".split(), cpus=cpus(cores))
     return time.perf_counter() - started
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.alternative:
         checked_out, out = args.alternative
-        image_per_frame(checked_out / "corpus", np.load(checked_out / "data/alignment/template.npy"), out)
+        image_per_frame(checked_out / "corpus", np.load(checked_out / "data/alignment/small/template.npy"), out)
         return
     clips = videos(args.corpus, args.clips)
     with tempfile.TemporaryDirectory() as temporary:
@@ -108,14 +108,14 @@ def main() -> None:
         seconds["alternative"] = time.perf_counter() - started
         if args.cores > 1:
             seconds["cores"] = ours(several, clips, args.cores)
-        found = Tables(one / "data/alignment/landmarks")
+        found = Tables(one / "data/alignment/small/landmarks")
         n_frames = sum(found.frames(clip) for clip in found)
         distances = []
         for clip in found:
             theirs, points = np.load(other / clip / "landmarks.npy"), found.landmarks(clip)
             if len(theirs) == len(points):
                 distances.append(np.linalg.norm(points - theirs, axis=-1).mean())
-        bytes_ours = size_of(*(one / "data" / stage for stage in STAGES))
+        bytes_ours = size_of(*(one / "data" / stage.split()[0] for stage in STAGES))
         bytes_theirs = size_of(other)
     rate = {name: n_frames / value for name, value in seconds.items()}
     print(f"{len(clips)} clips, {n_frames} frames")

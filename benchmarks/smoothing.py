@@ -10,6 +10,7 @@ Landmarks are kept in data/benchmarks.
 """
 
 import argparse
+import math
 from functools import partial
 from pathlib import Path
 
@@ -89,8 +90,9 @@ def blinks_kept(clips: list[np.ndarray], kernel: np.ndarray) -> tuple[float, flo
         before, after = (blink_events(eye_aspect_ratio(landmarks), FPS) for landmarks in (raw, smooth(raw, kernel)))
         total += len(before)
         found += sum(any(a < stop and b > start for a, b in after) for start, stop in before)
-    depth = np.nanmean([blink_amplitude_kept(raw, smooth(raw, kernel), FPS) for raw in clips])
-    return found / max(total, 1), float(depth)
+    depths = np.array([blink_amplitude_kept(raw, smooth(raw, kernel), FPS) for raw in clips])
+    depths = depths[~np.isnan(depths)]
+    return (found / total, float(depths.mean())) if total else (1.0, math.nan)
 
 
 @one_line_errors

@@ -28,6 +28,7 @@ class Stage:
     """reads: data. makes: outputs that DVC keeps. keeps: outputs that the stage itself brings up to date, clip by clip.
 
     metrics, losses: files below metrics/ that git keeps. code: modules that it loads by name, beside its own in stages/.
+    foreach: a mapping in params.yaml for each of whose keys there is such a stage, NAME@KEY; ${key} stands for it.
     """
 
     name: str
@@ -40,14 +41,25 @@ class Stage:
     metrics: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
+    foreach: str | None = None
 
 
-def clip_by_clip(name: str, does: str, reads: tuple[str, ...], params: tuple[str, ...]) -> Stage:
+def clip_by_clip(
+    name: str, does: str, reads: tuple[str, ...], params: tuple[str, ...], foreach: str | None = None
+) -> Stage:
     """A stage that works on what is new or changed only."""
-    outs = (f"data/{name}", f"data/done/{name}")
-    return Stage(name, does, name, reads, ("corpus.max_rejected", *params), keeps=outs)
+    item = "/${key}" if foreach else ""
+    outs = (f"data/{name}{item}", f"data/done/{name}{item}")
+    runs = f"{name}{item.replace('/', ' ')}"
+    return Stage(name, does, runs, reads, ("corpus.max_rejected", *params), keeps=outs, foreach=foreach)
 
 
+def faces_of(of_paper: str) -> str:
+    """The name of the faces that a paper's systems see: DVC puts it in the place of this."""
+    return f"${{{of_paper}.faces}}"
+
+
+ALL_FACES = tuple(map(faces_of, PAPERS))
 PREPROCESSING = (
     Stage(
         "demo_corpus",
@@ -68,15 +80,16 @@ PREPROCESSING = (
     clip_by_clip("landmarks", "face box and 68 landmarks of every frame", ("data/clips",), ("corpus.fps", "landmarks")),
     clip_by_clip(
         "alignment",
-        "landmarks and face crops, aligned to the training split's mean face",
+        "face crops, and landmarks in them: by the training split's mean face, or by boxes",
         ("data/clips", "data/landmarks"),
-        ("corpus.fps", "alignment"),
+        ("corpus.fps", "faces.${key}", "alignment"),
+        foreach="faces",
     ),
     clip_by_clip(
         "heatmaps",
-        "one grayscale image per frame with a Gaussian on every landmark",
-        ("data/alignment",),
-        ("heatmaps",),
+        "one grayscale image per frame with a Gaussian on every landmark, of Kesim & Erzin's faces",
+        (f"data/alignment/{faces_of('kesim_erzin')}",),
+        ("kesim_erzin.faces", "heatmaps"),
     ),
     clip_by_clip(
         "action_units",
@@ -103,7 +116,7 @@ SUMMARY = Stage(
     "what became of the clips, in numbers and on a page, and which of them go on",
     "preprocessing",
     ("data/clips", *(f"data/{name}" for name in FEATURES), *(f"data/done/{name}" for name in FEATURES)),
-    ("corpus.fps", "action_units.backend"),
+    ("corpus.fps", "faces", "action_units.backend"),
     makes=("data/preprocessing", "data/usable_clips.parquet"),
     metrics=("preprocessing.json",),
 )
@@ -111,13 +124,14 @@ SUMMARY = Stage(
 
 def training(of_paper: str, name: str) -> Stage:
     """The stage that trains what a paper declares."""
-    declared = TRAININGS[of_paper, name]
+    declared, aligned = TRAININGS[of_paper, name], f"alignment/{faces_of(of_paper)}"
+    reads = (aligned if stage == "alignment" else stage for stage in declared.reads)
     before = (f"data/trained/{of_paper}/{earlier}" for earlier in declared.after)
     return Stage(
         f"{of_paper}_{name}",
         f"{of_paper}: {name.replace('_', ' ')}",
         f"training {of_paper} {name}",
-        ("data/clips", *(f"data/{stage}" for stage in declared.reads), *before),
+        ("data/clips", *(f"data/{folder}" for folder in reads), *before),
         ("seed", "training", *declared.params),
         makes=(f"data/trained/{of_paper}/{name}",),
         losses=(f"losses/{of_paper}_{name}.csv",),
@@ -128,11 +142,12 @@ def training(of_paper: str, name: str) -> Stage:
 EMOTION_CLASSIFIER = Stage(
     "emotion_classifier",
     "emotions seen in real faces, the judge of generated ones",
-    "emotion_classifier",
-    ("data/clips", "data/alignment"),
+    "emotion_classifier ${key}",
+    ("data/clips", "data/alignment/${key}"),
     ("seed", "training", "emotion_classifier"),
-    makes=("data/trained/emotion_classifier",),
-    losses=("losses/emotion_classifier.csv",),
+    makes=("data/trained/emotion_classifier@${key}",),
+    losses=("losses/emotion_classifier@${key}.csv",),
+    foreach="faces",
 )
 
 
@@ -149,52 +164,68 @@ def system(name: str) -> Stage:
     )
 
 
+def tested(faces: str) -> tuple[str, ...]:
+    """What holds the test clips, as these faces show them."""
+    return ("data/usable_clips.parquet", f"data/alignment/{faces}", "data/audio_features/waveform")
+
+
 def synthesis(name: str) -> Stage:
-    """The stage that generates the test clips by a system, or makes a reference of them."""
-    is_system = name in SYSTEMS
-    clips = ("data/usable_clips.parquet", "data/alignment", "data/audio_features/waveform")
+    """The stage that generates the test clips by a system."""
+    faces = faces_of(PAPER_OF[name])
     return Stage(
         f"synthesis_{name}",
-        f"the test clips as {name} generates them" if is_system else f"the test clips as a reference: {name}",
-        f"synthesis {name}",
-        (*([f"data/systems/{name}"] if is_system else []), *clips),
+        f"the test clips as {name} generates them",
+        f"synthesis {name} {faces}",
+        (f"data/systems/{name}", *tested(faces)),
         ("seed", "synthesis", "audio_features.sample_rate"),
         makes=(f"data/synthesis/{name}", f"data/videos/{name}"),
-        code=(_file(f"pipeline.papers.{PAPER_OF[name]}.use"),) if is_system else (),
+        code=(_file(f"pipeline.papers.{PAPER_OF[name]}.use"),),
     )
 
 
-def detection(name: str) -> Stage:
-    """The stage that finds landmarks in what was generated."""
+MADE_REFERENCES = Stage(
+    "references",
+    f"the test clips as what every table needs beside the systems: {', '.join(REFERENCES)}",
+    "references ${key}",
+    tested("${key}"),
+    ("audio_features.sample_rate",),
+    makes=("data/synthesis/references/${key}", "data/videos/references/${key}"),
+    foreach="faces",
+)
+
+
+def detection(name: str, of: str, foreach: str | None = None) -> Stage:
+    """The stage that finds landmarks in what was generated; of: its folder in data/synthesis."""
     return Stage(
         f"detection_{name}",
-        f"landmarks that a detector finds in the frames of {name}",
-        f"detection {name}",
-        (f"data/synthesis/{name}",),
+        f"landmarks that a detector finds in the frames of {of.partition('/')[0]}",
+        f"detection {of}",
+        (f"data/synthesis/{of}",),
         ("evaluation.detection_size",),
-        makes=(f"data/detection/{name}",),
+        makes=(f"data/detection/{of}",),
+        foreach=foreach,
     )
 
 
-COMPARED = (*REFERENCES, *SYSTEMS)
-FRAMES = ("data/usable_clips.parquet", *(f"data/synthesis/{name}" for name in COMPARED))
-DETECTIONS = tuple(f"data/detection/{name}" for name in COMPARED)
+COMPARED = (*(f"references/{faces}" for faces in ALL_FACES), *SYSTEMS)
+FRAMES = ("data/usable_clips.parquet", *(f"data/synthesis/{folder}" for folder in COMPARED))
+DETECTIONS = tuple(f"data/detection/{folder}" for folder in COMPARED)
 JUDGED = ("data/trained/chen_s/audio_to_au", "data/trained/chen_s/au_classifier")
 MEASURED = (
     Stage(
         "evaluation",
         "metrics of every system and reference on the test splits",
         "evaluation",
-        (*FRAMES, *DETECTIONS, "data/alignment/about.json"),
+        (*FRAMES, *DETECTIONS),
         ("seed", "evaluation"),
         makes=("data/evaluation",),
-        metrics=("evaluation.json",),
+        metrics=("evaluation.json", "evaluation_common_size.json"),
     ),
     Stage(
         "motion",
         "landmarks that speech predicts, before any texture, against the real ones",
         "motion",
-        (*FRAMES, "data/alignment"),
+        FRAMES,
         ("evaluation.split",),
         metrics=("landmarks.json",),
     ),
@@ -211,8 +242,8 @@ MEASURED = (
         "blinks",
         "generated blinks beside the corpus's own",
         "blinks",
-        ("data/clips", "data/alignment", "data/trained/sinha/blink"),
-        ("seed", "sinha.blink"),
+        ("data/clips", f"data/alignment/{faces_of('sinha')}", "data/trained/sinha/blink"),
+        ("seed", "sinha.faces", "sinha.blink"),
         makes=("data/blinks.json",),
         metrics=("blinks.json",),
     ),
@@ -220,14 +251,15 @@ MEASURED = (
         "recognition",
         "action units as Chen S.'s pre-trained networks recognise them in real clips",
         "recognition",
-        ("data/clips", "data/alignment", "data/audio_features", "data/action_units", *JUDGED),
+        ("data/clips", f"data/alignment/{faces_of('chen_s')}", "data/audio_features", "data/action_units", *JUDGED),
+        ("chen_s.faces",),
         metrics=("recognition.json",),
     ),
     Stage(
         "emotions",
         "emotions as a classifier sees them in generated clips",
         "emotions",
-        (*FRAMES, "data/trained/emotion_classifier"),
+        (*FRAMES, *(f"data/trained/emotion_classifier@{faces}" for faces in ALL_FACES)),
         ("seed", "evaluation"),
         makes=("data/emotions.json",),
         metrics=("emotions.json",),
@@ -239,13 +271,13 @@ REPORT = Stage(
     "report",
     (
         *FRAMES,
-        *(f"data/videos/{name}" for name in COMPARED),
+        *(f"data/videos/{folder}" for folder in COMPARED),
         *(f"data/systems/{name}" for name in SYSTEMS),
-        *("data/alignment", "data/evaluation", "data/blinks.json", "data/emotions.json"),
+        *("data/evaluation", "data/blinks.json", "data/emotions.json"),
         *(f"metrics/{name}" for stage in (SUMMARY, *MEASURED) for name in stage.metrics),
         "metrics/losses",
     ),
-    ("evaluation.split", "report"),
+    ("evaluation.split", "evaluation.common_size", "report"),
     makes=("data/report",),
     code=tuple(f"pipeline/papers/{name}/paper.py" for name in PAPERS),
 )
@@ -257,8 +289,10 @@ def stages() -> Iterator[Stage]:
     yield from (training(*key) for key in TRAININGS)
     yield EMOTION_CLASSIFIER
     yield from map(system, SYSTEMS)
-    yield from map(synthesis, COMPARED)
-    yield from map(detection, COMPARED)
+    yield MADE_REFERENCES
+    yield from map(synthesis, SYSTEMS)
+    yield detection("references", "references/${key}", "faces")
+    yield from (detection(name, name) for name in SYSTEMS)
     yield from (*MEASURED, REPORT)
 
 
@@ -285,17 +319,22 @@ def render() -> str:
 
 def _written(stage: Stage) -> str:
     code = closure(f"stages/{stage.runs.split()[0]}.py", *stage.code)
+    kept = [f"{_scalar(path)}: {{persist: true}}" for path in stage.keeps]
+    in_git = {
+        kind: [f"{_scalar(f'metrics/{name}')}: {{cache: false}}" for name in names]
+        for kind, names in (("metrics", stage.metrics), ("plots", stage.losses))
+    }
     lines = [
-        f"  {stage.name}:",
-        f"    desc: {_scalar(stage.does)}",
-        f"    cmd: python -m stages.{stage.runs}",
+        f"desc: {_scalar(stage.does)}",
+        f"cmd: python -m stages.{stage.runs}",
         *_listed("deps", list(map(_scalar, stage.reads)), code),
-        *_listed("params", stage.params),
-        *_listed("outs", [*stage.makes, *(f"{path}: {{persist: true}}" for path in stage.keeps)]),
-        *_listed("metrics", [f"metrics/{name}: {{cache: false}}" for name in stage.metrics]),
-        *_listed("plots", [f"metrics/{name}: {{cache: false}}" for name in stage.losses]),
+        *_listed("params", list(map(_scalar, stage.params))),
+        *_listed("outs", [*map(_scalar, stage.makes), *kept]),
+        *(line for kind, written in in_git.items() for line in _listed(kind, written)),
     ]
-    return "\n".join([*lines, ""])
+    if stage.foreach:
+        lines = [f"foreach: ${{{stage.foreach}}}", "do:", *(f"  {line}" for line in lines)]
+    return "\n".join([f"  {stage.name}:", *(f"    {line}" for line in lines), ""])
 
 
 def _listed(key: str, *groups: Sequence[str]) -> list[str]:
@@ -303,11 +342,11 @@ def _listed(key: str, *groups: Sequence[str]) -> list[str]:
     written = [group for group in groups if group]
     if not written:
         return []
-    line = f"    {key}: [{', '.join(item for group in written for item in group)}]"
-    if len(line) <= WIDTH and len(written) == 1:
+    line = f"{key}: [{', '.join(item for group in written for item in group)}]"
+    if len(line) <= WIDTH - 6 and len(written) == 1:
         return [line]
     lines = [line for group in written for line in wrap(", ".join(group) + ",", WIDTH - 6, break_on_hyphens=False)]
-    return [f"    {key}: [", *(f"      {line}" for line in lines), "    ]"]
+    return [f"{key}: [", *(f"  {line}" for line in lines), "]"]
 
 
 def _scalar(text: str) -> str:

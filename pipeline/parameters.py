@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import AfterValidator, Field, ValidationError, create_model, model_validator
 
 from pipeline.errors import UserError, one_line_errors
 from pipeline.papers.registry import PAPERS
@@ -43,9 +43,18 @@ class Landmarks(Group):
     max_missing: Share
 
 
+def _plain_word(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError("a plain word is needed, of small letters, digits and _: folders are named so")
+    return name
+
+
+class Faces(Group):
+    image_size: Annotated[int, Field(ge=64)]
+    transform: Literal["per_frame", "first_frame", "box"]
+
+
 class Alignment(Group):
-    transform: Literal["per_frame", "first_frame"]
-    image_size: Annotated[int, Field(ge=64, multiple_of=32)]
     eye_distance: Share
     eye_height: Share
     face_parsing: str | None
@@ -102,6 +111,7 @@ class Synthesis(Group):
 
 class Evaluation(Group):
     split: Split
+    common_size: Annotated[int, Field(ge=64)]
     detection_size: Annotated[int, Field(ge=64)]
     bootstrap_samples: Positive
 
@@ -120,6 +130,7 @@ class Shared(Group):
     demo_corpus: DemoCorpus
     corpus: Corpus
     landmarks: Landmarks
+    faces: Annotated[dict[Annotated[str, AfterValidator(_plain_word)], Faces], Field(min_length=1)]
     alignment: Alignment
     heatmaps: Heatmaps
     action_units: ActionUnits
@@ -138,6 +149,19 @@ class Shared(Group):
             chosen = getattr(self, group)
             if chosen.backend == backend and chosen.model is None:
                 raise ValueError(f"{group}.model: backend {backend} needs the path of its model; see params.yaml")
+        return self
+
+    @model_validator(mode="after")
+    def _papers_see_faces_that_fit(self) -> "Shared":
+        for name in PAPERS:
+            paper = getattr(self, name)
+            if paper.faces not in self.faces:
+                raise ValueError(f"{name}.faces: {paper.faces} is none of faces: {', '.join(self.faces)}")
+            size = self.faces[paper.faces].image_size
+            if size % paper.size_step:
+                raise ValueError(
+                    f"{name}.faces: {paper.faces} are {size} px, and this paper's networks take multiples of {paper.size_step}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -190,7 +214,7 @@ def load(path: Path = Path("params.yaml")) -> Parameters:
         for problem in error.errors():
             # The members of a union are tried one by one (`workers.int`, `workers.literal[…]`): one key, one line.
             key = ".".join(
-                part for part in map(str, problem["loc"]) if not part.startswith(("int", "literal", "constr"))
+                part for part in map(str, problem["loc"]) if not part.startswith(("int", "literal", "constr", "[key]"))
             )
             explanations.setdefault(key, []).append(_explain(path, key, problem))
         raise UserError("; ".join(texts[-1] for texts in explanations.values())) from None

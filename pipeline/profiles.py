@@ -10,6 +10,9 @@ from dvc.utils.serialize import modify_yaml
 from pipeline import parameters
 from pipeline.errors import UserError, one_line_errors
 
+# Whose keys are names of the user's own: a profile has its own in their place.
+NAMED_BY_USERS = {"faces"}
+
 
 def apply_profile(profile: Path, params: Path) -> None:
     """Overwrite the keys of `params` that `profile` lists. Raises UserError for a key that `params` does not have.
@@ -28,7 +31,7 @@ def _overwrite(target: dict, values: dict, profile: Path, prefix: str) -> None:
     for key, value in values.items():
         if key not in target:
             raise UserError(f"{profile}: {prefix}{key} is not a key of params.yaml")
-        if isinstance(value, dict) and isinstance(target[key], dict):
+        if isinstance(value, dict) and isinstance(target[key], dict) and f"{prefix}{key}" not in NAMED_BY_USERS:
             _overwrite(target[key], value, profile, f"{prefix}{key}.")
         else:
             target[key] = value

@@ -17,7 +17,7 @@ def _delayed(crops: np.ndarray, frames: int = 5) -> np.ndarray:
     return crops[np.maximum(np.arange(len(crops)) - frames, 0)]
 
 
-# What a table needs beside the systems: crops uint8 (T, S, S, 3) → frames of the same shape.
+# What a table needs beside the systems, for each of the faces that these see: crops uint8 (T, S, S, 3) → frames of that shape.
 REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "static": lambda crops: np.repeat(crops[:1], len(crops), axis=0),
     "ground_truth": lambda crops: crops,
@@ -25,5 +25,5 @@ REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "ground_truth_delayed": _delayed,
 }
 
-# Their colours in charts; the others are for the tables alone.
+# Their colours in charts, in which they stand first; the others are for the tables alone.
 COLOURS = {"ground_truth": "#444444", "static": "#aaaaaa"}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from pipeline.corpus.about import read_about, write_about
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.corpus.tables import Tables, write_landmarks
@@ -26,16 +27,18 @@ SILENCE_S, NOISE = 2.0, 1e-3
 
 
 class HeldOutClips:
-    """The test clips that came through every stage: the same for all systems, so that all are measured on the same.
+    """The test clips that came through every stage, the same for all systems, as one of `faces` shows them.
 
-    table: a row per clip (split, subject, sentence, emotion). By clip: crops uint8 (T, S, S, 3); landmarks (T, 68, 2) in crop
-    pixels; speech float32 (samples,) in −1 … 1 at `sample_rate` Hz.
+    table: a row per clip (split, subject, sentence, emotion). about: how the crops were made. By clip: crops uint8
+    (T, S, S, 3); landmarks (T, 68, 2) in crop pixels; speech float32 (samples,) in −1 … 1 at `sample_rate` Hz.
     """
 
-    def __init__(self, data: Path, sample_rate: int):
+    def __init__(self, data: Path, faces: str, sample_rate: int):
         table = pd.read_parquet(data / "usable_clips.parquet").set_index("clip")
         self.table = table[table["split"].isin(TEST_SPLITS)]
-        self.crops, self._landmarks = Shards(data / "alignment" / "crops"), Tables(data / "alignment" / "landmarks")
+        self.faces, aligned = faces, data / "alignment" / faces
+        self.crops, self._landmarks = Shards(aligned / "crops"), Tables(aligned / "landmarks")
+        self.about = read_about(aligned)
         self._waveforms = Shards(data / "audio_features" / "waveform")
         self.sample_rate = sample_rate
 
@@ -69,24 +72,33 @@ def seed_of(clip: str, seed: int) -> int:
     return crc32(f"{seed}/{clip}".encode())
 
 
-def make_reference(name: str, clips: HeldOutClips, out: Path, videos: Path, fps: float) -> None:
-    """The test clips' own frames as one of REFERENCES: what they are compared with, in shards below `out`, and as MP4."""
+def make_references(clips: HeldOutClips, out: Path, videos: Path) -> None:
+    """The test clips' own frames as each of REFERENCES: what they are compared with, in shards below out/NAME, and as MP4.
 
-    def made() -> Iterator[tuple[str, np.ndarray]]:
+    Beside the truth and the still photo lie their landmarks; in `out`, what was said of how the crops were made.
+    """
+
+    def made(name: str) -> Iterator[tuple[str, np.ndarray]]:
         for clip in progress(clips.table.index, name):
             frames = REFERENCES[name](clips.crops[clip])
-            write_clip(videos / f"{clip}.mp4", frames, clips.speech(clip), fps, clips.sample_rate)
+            path = videos / name / f"{clip}.mp4"
+            write_clip(path, frames, clips.speech(clip), clips.about["fps"], clips.sample_rate)
             yield clip, frames
 
-    write_shards(out / "frames", made())
+    for name in REFERENCES:
+        write_shards(out / name / "frames", made(name))
+    for name in ("static", "ground_truth"):
+        landmarks = {clip: REFERENCES[name](clips.landmarks(clip)) for clip in in_shards(clips.table.index)}
+        write_landmarks(out / name / "landmarks.parquet", landmarks)
+    write_about(out, **clips.about)
 
 
 def synthesise(system: System, clips: HeldOutClips, out: Path, videos: Path, seed: int, visible_mark: bool) -> None:
     """Generate every test clip from its first frame, its speech and its true landmarks.
 
     Leaves below `out` what is measured, in shards: frames; of systems that predict landmarks, these; of those that an emotion
-    conditions, every clip in all of them; of those that speech drives, photos in silence. In `videos`, what people look at:
-    the frames with the clip's own sound as MP4, and pictures of the maps that composed them.
+    conditions, every clip in all of them; of those that speech drives, photos in silence; and whose truth to compare them with.
+    In `videos`, what people look at: the frames with the clip's own sound as MP4, and pictures of the maps that composed them.
     """
 
     def generated() -> Iterator[tuple[str, np.ndarray]]:
@@ -110,6 +122,7 @@ def synthesise(system: System, clips: HeldOutClips, out: Path, videos: Path, see
 
     predicted: dict[str, np.ndarray] = {}
     write_shards(out / "frames", generated())
+    write_about(out, faces=clips.faces)
     if predicted:
         write_landmarks(out / "landmarks.parquet", predicted)
     if "emotion" in system.needs:

@@ -1,5 +1,6 @@
-"""Align every face to the training split's mean face, and cut the crops that the systems learn."""
+"""Cut the crops of one of `faces`, by the training split's mean face or by boxes: `python -m stages.alignment small`."""
 
+import argparse
 import hashlib
 from collections.abc import Callable
 from functools import cache, partial
@@ -14,7 +15,7 @@ from pipeline.corpus.about import read_about, write_about
 from pipeline.corpus.incremental import Job, Made, checksum, process
 from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError, one_line_errors
-from pipeline.features.alignment import align_landmarks, crop_faces, template
+from pipeline.features.alignment import align_faces, box_template, crop_faces, template
 from pipeline.features.blinks import blink_events
 from pipeline.features.canonical import neutral_face
 from pipeline.features.jitter import blink_amplitude_kept, jitter
@@ -23,11 +24,11 @@ from pipeline.features.lip_parsing import refine_clip
 from pipeline.features.smoothing import steadied
 from pipeline.video import stream_frames
 
-OUT = Path("data/alignment")
+FOUND = Path("data/landmarks/faces")
 # Of so many subjects one clip each makes the template: another clip in the corpus then seldom moves it, and with it all crops.
 TEMPLATE_SUBJECTS = 50
 
-faces = cache(Tables)
+tables = cache(Tables)
 
 
 @cache
@@ -45,11 +46,11 @@ def align(
     item: tuple[str, str], target: np.ndarray, image_size: int, transform: str, fps: float, face_parsing: str | None
 ) -> Made:
     clip, video = item
-    found = faces(Path("data/landmarks/faces"))
-    raw, first_seen = found.landmarks(clip), found[clip]["has_face"].argmax()
+    found = tables(FOUND)
+    raw, boxes, first_seen = found.landmarks(clip), found[clip]["box"], found[clip]["has_face"].argmax()
     if face_parsing:
         raw = refine_clip(raw, stream_frames(Path(video), fps), parser(face_parsing))
-    transforms, aligned = align_landmarks(raw, target, transform)
+    transforms, aligned = align_faces(raw, boxes, target, transform, image_size)
     smoothed = steadied(raw)
     figures = {
         "frames": len(raw),
@@ -78,38 +79,42 @@ def template_clips(clips: pd.DataFrame, usable: Tables) -> list[str]:
 @one_line_errors
 def main() -> None:
     p = parameters.load()
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("faces", choices=p.faces, help="a name in `faces` of params.yaml")
+    name = arguments.parse_args().faces
+    faces, out = p.faces[name], Path("data/alignment") / name
     clips = pd.read_parquet("data/clips/clips.parquet").set_index("clip")
-    found = Tables(Path("data/landmarks/faces"))
+    found = Tables(FOUND)
     chosen = template_clips(clips, found)
     if not chosen:
         raise UserError(
             "no clip is left to train on; see corpus.held_out_sentences and the column `split` of data/clips"
         )
-    means = np.stack([found.landmarks(clip).mean(axis=0) for clip in chosen])
-    target = template(means, p.alignment.image_size, p.alignment.eye_distance, p.alignment.eye_height)
-    OUT.mkdir(parents=True, exist_ok=True)
-    np.save(OUT / "template.npy", target)
+    if faces.transform == "box":
+        target = box_template(((found.landmarks(clip), found[clip]["box"]) for clip in chosen), faces.image_size)
+    else:
+        means = np.stack([found.landmarks(clip).mean(axis=0) for clip in chosen])
+        target = template(means, faces.image_size, p.alignment.eye_distance, p.alignment.eye_height)
+    out.mkdir(parents=True, exist_ok=True)
+    np.save(out / "template.npy", target)
 
     face_parsing = p.alignment.face_parsing
     if face_parsing:
         # Whatever is wrong with the network ends the stage here, and not clip by clip.
         parser(face_parsing)
-    work = partial(
-        align,
-        target=target,
-        image_size=p.alignment.image_size,
-        transform=p.alignment.transform,
-        fps=p.corpus.fps,
-        face_parsing=face_parsing,
+    work = partial(align, target=target, fps=p.corpus.fps, face_parsing=face_parsing, **dict(faces))
+    # By a box a face lies where it does, whatever the template.
+    made_from = (
+        None if faces.transform == "box" else hashlib.sha256(target.tobytes()).hexdigest(),
+        checksum(face_parsing),
     )
-    made_from = hashlib.sha256(target.tobytes()).hexdigest(), checksum(face_parsing)
     jobs = {
         clip: Job((clips.loc[clip, "checksum"], found.digest(clip), *made_from), (clip, clips.loc[clip, "video"]))
         for clip in found
     }
-    process("alignment", work, jobs, p.corpus.max_rejected, **dict(p.compute))
-    how = dict(p.alignment) | {"template": target.tolist()}
-    write_about(OUT, **read_about(Path("data/landmarks")), **how)
+    process(f"alignment/{name}", work, jobs, p.corpus.max_rejected, **dict(p.compute))
+    how = dict(p.alignment) | dict(faces) | {"template": target.tolist()}
+    write_about(out, **read_about(Path("data/landmarks")), **how)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Train the emotion classifier that judges generated clips."""
+"""Train the emotion classifier that judges generated clips of one of `faces`: `python -m stages.emotion_classifier small`."""
 
+import argparse
 from functools import partial
 from pathlib import Path
 
@@ -10,12 +11,12 @@ from pipeline.evaluation.emotion_classifier.training import recipe
 from pipeline.training.runner import train
 
 
-def run(p: parameters.Parameters, data: Path, metrics: Path) -> None:
-    """Leave the network in data/trained/emotion_classifier, and its losses in metrics/losses/emotion_classifier.csv."""
-    name = "emotion_classifier"
+def run(faces: str, p: parameters.Parameters, data: Path, metrics: Path) -> None:
+    """Leave the network in data/trained, and its losses in metrics/losses, both named as the stage."""
+    name = f"emotion_classifier@{faces}"
     train(
         name,
-        partial(recipe, p, data),
+        partial(recipe, p, data, faces),
         fingerprint("pipeline/evaluation/emotion_classifier/training.py", "pipeline/training/runner.py"),
         p.training,
         data / "trained" / name,
@@ -26,7 +27,9 @@ def run(p: parameters.Parameters, data: Path, metrics: Path) -> None:
 
 @one_line_errors
 def main() -> None:
-    run(parameters.load(), Path("data"), Path("metrics"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("faces", help="of data/alignment")
+    run(parser.parse_args().faces, parameters.load(), Path("data"), Path("metrics"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Let a classifier, trained on real clips, say which emotions generated ones show: `metrics/emotions.json`, and details.
 
-Both are empty where the corpus could teach no classifier.
+Each system is judged by the classifier of the faces that it sees. Both are empty where the corpus could teach none.
 """
 
 from functools import partial
@@ -18,18 +18,18 @@ DATA = Path("data")
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    trained = load(DATA / "trained" / "emotion_classifier")
-    summary, details = {}, {}
-    if trained:
-        clips = tested_clips(DATA, p.evaluation.split)
-        table = recognised_emotions(
-            partial(recognise, trained[0]), DATA / "synthesis", compared(DATA), clips["emotion"]
-        )
+    rows, summary, details = compared(DATA), {}, {}
+    trained = {faces: load(DATA / "trained" / f"emotion_classifier@{faces}") for faces in {row.faces for row in rows}}
+    judges = {faces: partial(recognise, found[0]) for faces, found in trained.items() if found}
+    if judges:
+        clips = tested_clips(rows, DATA, p.evaluation.split)
+        judged = [row for row in rows if row.faces in judges]
+        table = recognised_emotions(judges, DATA, judged, clips["emotion"])
         by_split = dict(list(table.groupby(table["clip"].map(clips["split"]))))
         samples = p.evaluation.bootstrap_samples
         details = {
-            split: {"figures": summarise_emotions(rows), "details": emotion_details(rows, p.seed, samples)}
-            for split, rows in by_split.items()
+            split: {"figures": summarise_emotions(found), "details": emotion_details(found, p.seed, samples)}
+            for split, found in by_split.items()
         }
         summary = details[p.evaluation.split]["figures"] if p.evaluation.split in details else {}
     write_json(Path("metrics/emotions.json"), summary)

@@ -1,61 +1,88 @@
-"""Measure every system and reference on the test splits: `metrics/evaluation.json` and per-clip tables."""
+"""Measure every system and reference on the test splits, against the truth of the faces that it sees.
+
+`metrics/evaluation.json` at their own size, `metrics/evaluation_common_size.json` with all at one; and per-clip tables.
+"""
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline import parameters
-from pipeline.corpus.about import read_about
 from pipeline.corpus.tables import write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected, UserError, one_line_errors
-from pipeline.evaluation.evaluate import Measured, evaluate_systems, summarise_split
-from pipeline.evaluation.generated import compared, frames_of, shards, tested_clips, write_json
+from pipeline.evaluation.evaluate import Clip, Measured, compare, summarise_split
+from pipeline.evaluation.generated import Compared, about_faces, compared, tested_clips, truth_of, write_json
+from pipeline.parameters import Parameters
 
 DATA, OUT, METRICS = Path("data"), Path("data/evaluation"), Path("metrics")
+# What is added to the names of the files that hold the figures at one size.
+OWN, COMMON = "", "_common_size"
 
 
-def evaluate(clip: str, systems: list[str], template: np.ndarray, fps: float) -> dict[str, Measured]:
-    """What is measured of a clip, by system."""
-    generated = {system: shards(frames_of(system, DATA))[clip] for system in systems}
-    landmarks = {system: shards(DATA / "detection" / system / "frames")[clip] for system in systems}
-    return evaluate_systems(generated, landmarks, template, fps)
+def evaluate(
+    clip: str, rows: list[Compared], faces: dict[str, dict[str, Any]], common_size: int
+) -> dict[str, dict[str, Measured]]:
+    """What is measured of a clip, at its OWN size and at the COMMON one, by the names of the rows."""
+    measured = {OWN: {}, COMMON: {}}
+    for row in rows:
+        about = faces[row.faces]
+        truth, made = (Clip(r.frames(DATA)[clip], r.found(DATA)[clip]) for r in (truth_of(row, rows), row))
+        against = partial(compare, template=np.array(about["template"]), fps=about["fps"])
+        own = against(truth, made)
+        is_common = about["image_size"] == common_size
+        measured[OWN][row.name] = own
+        measured[COMMON][row.name] = own if is_common else against(truth.at(common_size), made.at(common_size))
+    return measured
+
+
+def write(
+    size: str, crop: str, measured: dict[str, dict[str, Measured]], clips: pd.DataFrame, fps: float, p: Parameters
+) -> None:
+    """The tables at one of both sizes. crop: it in words; measured: by clip, by name."""
+    about = clips[["split", "subject", "sentence", "emotion"]]
+    table = pd.DataFrame(
+        {"clip": clip, **of_clip, "system": name} | found.metrics
+        for clip, of_clip in about.iterrows()
+        for name, found in measured[clip].items()
+    )
+    write_table(table, OUT / f"clips{size}.parquet")
+    for split, of_split in table.groupby("split"):
+        by_system = {
+            name: [measured[clip][name] for clip in of_split["clip"].unique()] for name in table["system"].unique()
+        }
+        samples, detection_size = p.evaluation.bootstrap_samples, p.evaluation.detection_size
+        details = summarise_split(of_split, by_system, fps, p.seed, samples, crop, detection_size)
+        write_json(OUT / f"{split}{size}.json", {"split": split} | details)
+        if split == p.evaluation.split:
+            write_json(METRICS / f"evaluation{size}.json", details["means"])
+            print(crop, pd.DataFrame(details["means"]).T.to_string(float_format="%.4f"), sep="\n")
 
 
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    systems, clips, faces = compared(DATA), tested_clips(DATA, p.evaluation.split), read_about(DATA / "alignment")
-    work = partial(evaluate, systems=systems, template=np.array(faces["template"]), fps=faces["fps"])
+    rows, common_size = compared(DATA), p.evaluation.common_size
+    clips = tested_clips(rows, DATA, p.evaluation.split)
+    faces = {row.faces: about_faces(row.faces, DATA) for row in rows}
+    work = partial(evaluate, rows=rows, faces=faces, common_size=common_size)
     results = dict(each(work, clips.index, "evaluation", p.compute.workers))
-    rows, openings = [], []
-    for clip, about in clips[["split", "subject", "sentence", "emotion"]].iterrows():
-        measured = results[clip]
+    for clip, measured in results.items():
         if isinstance(measured, ClipRejected):
             raise UserError(f"data/synthesis: {clip}: {measured}; `dvc repro` tries again")
-        for system in systems:
-            rows.append({"clip": clip, **about, "system": system} | measured[system].metrics)
-            openings.append(pd.DataFrame({"clip": clip, "system": system, "opening": measured[system].opening}))
-    table = pd.DataFrame(rows)
-    write_table(table, OUT / "clips.parquet")
+    own = ", ".join(f"{name}: {about['image_size']} px, {about['transform']}" for name, about in faces.items())
+    fps = faces[rows[0].faces]["fps"]
+    for size, crop in ((OWN, own), (COMMON, f"all at {common_size} px from {own}")):
+        write(size, crop, {clip: measured[size] for clip, measured in results.items()}, clips, fps, p)
+    openings = [
+        pd.DataFrame({"clip": clip, "system": name, "opening": found.opening})
+        for clip in clips.index
+        for name, found in results[clip][OWN].items()
+    ]
     write_table(pd.concat(openings), OUT / "mouth_opening.parquet")
-    for split, of_split in table.groupby("split"):
-        by_system = {s: [results[clip][s] for clip in of_split["clip"].unique()] for s in systems}
-        details = summarise_split(
-            of_split,
-            by_system,
-            faces["fps"],
-            p.seed,
-            p.evaluation.bootstrap_samples,
-            faces["image_size"],
-            p.evaluation.detection_size,
-        )
-        write_json(OUT / f"{split}.json", {"split": split} | details)
-        if split == p.evaluation.split:
-            write_json(METRICS / "evaluation.json", details["means"])
-            print(pd.DataFrame(details["means"]).T.to_string(float_format="%.4f"))
 
 
 if __name__ == "__main__":

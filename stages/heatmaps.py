@@ -1,4 +1,4 @@
-"""Draw one grayscale Gaussian heatmap per frame from the aligned landmarks, smoothed as Kesim & Erzin do (§4.1)."""
+"""Draw one grayscale Gaussian heatmap per frame of Kesim & Erzin's faces, from landmarks smoothed as they do (§4.1)."""
 
 from functools import cache, partial
 from pathlib import Path
@@ -14,23 +14,22 @@ from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.landmarks import inter_ocular_distance
 from pipeline.features.smoothing import averaged
 
-LANDMARKS = Path("data/alignment/landmarks")
-
 tables = cache(Tables)
 
 
-def draw(clip: str, image_size: int, sigma: float) -> Made:
-    heatmaps = landmark_heatmaps(averaged(tables(LANDMARKS).landmarks(clip)), image_size, sigma)
+def draw(clip: str, folder: Path, image_size: int, sigma: float) -> Made:
+    heatmaps = landmark_heatmaps(averaged(tables(folder).landmarks(clip)), image_size, sigma)
     return Made({"images": heatmaps}, figures={"frames": len(heatmaps)})
 
 
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    landmarks, faces = Tables(LANDMARKS), read_about(LANDMARKS.parent)
+    folder = Path("data/alignment") / p.kesim_erzin.faces / "landmarks"
+    landmarks, faces = Tables(folder), read_about(folder.parent)
     sigma = p.heatmaps.sigma * float(inter_ocular_distance(np.array(faces["template"])))
     jobs = {clip: Job((landmarks.digest(clip),), clip) for clip in landmarks}
-    work = partial(draw, image_size=faces["image_size"], sigma=sigma)
+    work = partial(draw, folder=folder, image_size=faces["image_size"], sigma=sigma)
     process("heatmaps", work, jobs, p.corpus.max_rejected, **dict(p.compute))
     write_about(Path("data/heatmaps"), sigma=sigma)
 

@@ -15,12 +15,13 @@ DATA, OUT = Path("data"), Path("data/preprocessing")
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    write_table(usable_clips(DATA), DATA / "usable_clips.parquet")
-    sync = sync_by_clip(DATA)
-    summary = summarise_preprocessing(DATA, p.corpus.fps, p.action_units.backend, sync)
+    faces = list(p.faces)
+    write_table(usable_clips(DATA, faces), DATA / "usable_clips.parquet")
+    sync = sync_by_clip(DATA, faces[0])
+    summary = summarise_preprocessing(DATA, faces, p.corpus.fps, p.action_units.backend, sync)
     Path("metrics").mkdir(exist_ok=True)
     Path("metrics/preprocessing.json").write_text(json.dumps(summary, indent=2) + "\n")
-    make_page(DATA, OUT, summary, sync, p.corpus.fps)
+    make_page(DATA, faces, OUT, summary, sync, p.corpus.fps)
     print(f"preprocessing: {OUT}/index.html")
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline import parameters
 from pipeline.errors import one_line_errors
 from pipeline.evaluation.au_recognition import recognition_scores
 from pipeline.evaluation.generated import write_json
@@ -9,7 +10,8 @@ from pipeline.evaluation.generated import write_json
 
 @one_line_errors
 def main() -> None:
-    write_json(Path("metrics/recognition.json"), recognition_scores(Path("data")))
+    p = parameters.load()
+    write_json(Path("metrics/recognition.json"), recognition_scores(Path("data"), p.chen_s.faces))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from pipeline import parameters
-from pipeline.corpus.about import read_about
 from pipeline.errors import one_line_errors
 from pipeline.report.report import make_report
 
@@ -12,8 +11,7 @@ from pipeline.report.report import make_report
 def main() -> None:
     p = parameters.load()
     step, n_clips = p.report.contact_sheet_step, p.report.clips_per_system
-    fps = read_about(Path("data/alignment"))["fps"]
-    make_report(Path("data"), Path("metrics"), p.evaluation.split, fps, step, n_clips)
+    make_report(Path("data"), Path("metrics"), p.evaluation.split, p.evaluation.common_size, step, n_clips)
     print("report: data/report/index.html")
 
 

@@ -18,7 +18,7 @@ from pipeline.video import write_video
 
 ROOT = Path(__file__).parents[1]
 PREPROCESSING = (
-    *("clips", "landmarks", "alignment", "heatmaps", "action_units", "audio_features", "character_features"),
+    *("clips", "landmarks", "alignment small", "heatmaps", "action_units", "audio_features", "character_features"),
     "preprocessing",
 )
 
@@ -152,9 +152,9 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip,
     before = set(project.iterdir())
 
     for stage in PREPROCESSING:
-        result = run(project, f"stages.{stage}")
+        result = run(project, *f"stages.{stage}".split())
         assert result.returncode == 0, result.stderr
-    rejected = pd.concat([pd.read_parquet(path) for path in (project / "data").glob("*/rejected.parquet")])
+    rejected = pd.concat([pd.read_parquet(path) for path in (project / "data").rglob("rejected.parquet")])
     reasons = dict(zip(rejected["clip"], rejected["reason"], strict=True))
     # Of two clips with one id the first is taken.
     duplicate = next(clip for clip in reasons if Path(clip).name in ("good1.mkv", "good1.mp4"))
@@ -170,14 +170,14 @@ def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip,
         "absent": "missing",
         "_._outside": "bad_row",
     }
-    aligned = pd.read_parquet(project / "data/alignment/landmarks")
+    aligned = pd.read_parquet(project / "data/alignment/small/landmarks")
     odd = {"it_s__odd__", "line_break", "_rf__d", "a_b"}
     assert set(aligned["clip"]) == {"good0", "good1", "good2", "long", "fades_in", *odd, *sounds}
     frames = aligned.groupby("clip").size()
     for rows in ("audio_features/prosody", "action_units/units"):
         assert frames.equals(pd.read_parquet(project / "data" / rows).groupby("clip").size())
     # The first frame, which systems take for the photo, is a face in every clip.
-    crops = Shards(project / "data/alignment/crops")["fades_in"]
+    crops = Shards(project / "data/alignment/small/crops")["fades_in"]
     assert (crops[:2] == crops[2]).all() and crops[0].std() > 20
     windows = Shards(project / "data/character_features/windows")
     assert {clip: len(windows[clip]) for clip in windows} == dict(frames)

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 NAMES = ["1001_IEO_NEU_XX", "1001_IWL_HAP_HI", "1015_IEO_NEU_XX"]  # IWL is held out, 1015 another speaker
 N_FRAMES = 20
 
+FEW_EPOCHS = [f"{paper}.audio_to_landmark.epochs=1" for paper in ("atvgnet", "sinha")]
+
 # By benchmark, the options of its smallest run; CORPUS stands for the corpus below, CACHE for a folder of the test's own.
 SMALLEST = {
     "action_units": ["--demo", "CORPUS", "--clips", "1"],
@@ -26,6 +28,8 @@ SMALLEST = {
     "incremental": ["CORPUS", "--clips", "1", "--up-to", "landmarks", "--workers", "1"],
     "landmarks": ["CORPUS", "--clips", "1"],
     "preprocessing": ["CORPUS", "--clips", "1", "--cores", "1"],
+    "landmarks_from_speech": ["CORPUS", "--folder", "CACHE", "--set", *FEW_EPOCHS],
+    "smoothing": ["CORPUS", "--clips", "1", "--workers", "1", "--cache", "CACHE"],
     "training_precision": ["--steps", "1", "--width", "0.0625", "--size", "32", "--frames", "5"],
     "vgnet": ["--frames", "2", "--rounds", "1", "--size", "32", "--width", "0.0625"],
 }

@@ -32,15 +32,15 @@ def checkpoint(path, seed):
 
 
 def run(project, stage):
-    command = [sys.executable, "-m", f"stages.{stage}"]
+    command = [sys.executable, "-m", *f"stages.{stage}".split()]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
 def aligned(project):
-    done = run(project, "alignment")
+    done = run(project, "alignment small")
     assert done.returncode == 0, done.stderr
-    folder = project / "data/alignment"
+    folder = project / "data/alignment/small"
     return Tables(folder / "landmarks").landmarks("clip"), Shards(folder / "crops")["clip"]
 
 
@@ -54,7 +54,7 @@ def project(tmp_path, make_clip):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     for name in ("dvc.yaml", "pipeline", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
-    make_clip(tmp_path / "corpus/clip.mp4", n_frames=2)
+    make_clip(tmp_path / "corpus/clip.mp4", n_frames=5)
     (tmp_path / "corpus/clips.csv").write_text("video\nclip.mp4\n")
     for stage in ("clips", "landmarks"):
         done = run(tmp_path, stage)
@@ -63,7 +63,7 @@ def project(tmp_path, make_clip):
 
 
 def test_parsing_moves_the_lips_alone(project):
-    failed = run(project, "alignment")
+    failed = run(project, "alignment small")
     assert failed.returncode == 1 and failed.stderr.splitlines() == [
         "error: parsing.pth does not exist; alignment.face_parsing takes the 79999_iter.pth of face-parsing.PyTorch, or null"
     ]
@@ -71,7 +71,7 @@ def test_parsing_moves_the_lips_alone(project):
     checkpoint(project / "parsing.pth", seed=0)
     moved, crops = aligned(project)
     detected = Tables(project / "data/landmarks/faces").landmarks("clip")
-    transforms, unmoved = align_landmarks(detected, np.load(project / "data/alignment/template.npy"))
+    transforms, unmoved = align_landmarks(detected, np.load(project / "data/alignment/small/template.npy"))
     np.testing.assert_array_equal(moved[:, :48], unmoved[:, :48])
     assert np.isfinite(moved).all() and not np.array_equal(moved[:, MOUTH], unmoved[:, MOUTH])
     frames = stream_frames(project / "corpus/clip.mp4", 25)

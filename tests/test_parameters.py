@@ -2,10 +2,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dvc.utils.serialize import load_yaml, modify_yaml
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import load_yaml
 
 from pipeline import parameters
 from pipeline.errors import UserError
+from pipeline.papers.registry import PAPERS
 from pipeline.profiles import apply_profile
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +32,15 @@ def test_the_committed_file_is_valid():
             "layout: vox",
             r"corpus\.layout.*'crema_d', 'grid', 'tcd_timit', 'mead' or 'folder' \(got 'vox'\)",
         ),
-        ("image_size: 64", "image_size: 100", r"alignment\.image_size.*multiple of 32 \(got 100\)"),
+        ("image_size: 64", "image_size: 100", r"atvgnet\.faces: small are 100 px.* multiples of 32"),
+        ("image_size: 64", "image_size: 32", r"faces\.small\.image_size.*greater than or equal to 64 \(got 32\)"),
+        (
+            "transform: per_frame}",
+            "transform: none}",
+            r"faces\.small\.transform.*'first_frame' or 'box' \(got 'none'\)",
+        ),
+        ("  small: {", "  a/b: {", r"faces\.a/b: a plain word is needed.*\(got 'a/b'\)"),
+        ("  faces: small ", "  faces: large ", r"kesim_erzin\.faces: large is none of faces: small$"),
         ("  epochs: ", "  epochs: many # ", r"kesim_erzin\.epochs.*integer \(got 'many'\)"),
         ("seed: 0", "sede: 0", r"seed is missing.*sede is not a known key"),
         ("width: 0.5", "width: -1", r"kesim_erzin\.width.*greater than 0"),
@@ -93,8 +103,7 @@ def as_profiled(params, profile):
 def test_dvc_rewrites_no_line_that_it_does_not_change(params, profile):
     """`dvc exp run --set-param` writes the file anew: git then shows what was set, and nothing else."""
     before = as_profiled(params, profile)
-    with modify_yaml(str(params)):
-        pass
+    apply_overrides(params, ["seed=0"])
     assert params.read_text().splitlines() == before
 
 
@@ -113,17 +122,11 @@ def test_dvc_rewrites_no_line_that_it_does_not_change(params, profile):
 def test_an_experiment_changes_the_line_of_what_it_sets(params, profile, key, value):
     """Whether its key has a line of its own or stands in braces, and has a comment or not; and the file can be read."""
     before = as_profiled(params, profile)
-    *groups, last = key.split(".")
-    with modify_yaml(str(params)) as target:
-        group = target
-        for name in groups:
-            group = group[name]
-        assert group[last] != value
-        group[last] = value
+    apply_overrides(params, [f"{key}={value}"])
     after = params.read_text().splitlines()
     assert len(before) == len(after)
     (changed,) = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    assert all(f"{last}:" in line for line in changed)
+    assert all(f"{key.split('.')[-1]}:" in line for line in changed)
     # What follows the value (more keys, a comment) stays.
     assert changed[0].partition("#")[2] == changed[1].partition("#")[2]
     read = parameters.load(params)
@@ -145,3 +148,19 @@ def test_a_profile_with_an_unknown_key_is_refused(params, tmp_path):
     with pytest.raises(UserError, match=r"corpus\.colour is not a key"):
         apply_profile(tmp_path / "odd.yaml", params)
     assert params.read_text() == before
+
+
+def test_a_profiles_faces_stand_in_the_place_of_those_before(params, tmp_path):
+    """Their names are nobody's but the profile's; what is within them is checked as ever."""
+    profile = tmp_path / "odd.yaml"
+    papers = "".join(f"{name}: {{faces: large}}\n" for name in PAPERS)
+    profile.write_text("faces:\n  large: {image_size: 96, transform: box}\n" + papers)
+    apply_profile(profile, params)
+    chosen = parameters.load(params)
+    assert list(chosen.faces) == ["large"] and chosen.faces["large"].image_size == 96 and chosen.maity.faces == "large"
+    profile.write_text("faces:\n  large: {image_size: 96, transform: box, colour: red}\n" + papers)
+    with pytest.raises(UserError, match=r"faces\.large\.colour is not a known key"):
+        apply_profile(profile, params)
+    profile.write_text("faces:\n  other: {image_size: 96, transform: box}\n")
+    with pytest.raises(UserError, match=r"atvgnet\.faces: large is none of faces: other"):
+        apply_profile(profile, params)

@@ -5,12 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.corpus.about import read_about, write_about
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards, in_shards, write_shards
-from pipeline.corpus.tables import frames_table, write_table_shard
+from pipeline.corpus.tables import frames_table, read_landmarks, write_table_shard
 from pipeline.features.landmarks import mouth_opening
 from pipeline.papers.interface import Drawn
-from pipeline.synthesis import NOISE, SILENCE_S, HeldOutClips, make_reference, silent_clips
+from pipeline.references import REFERENCES
+from pipeline.synthesis import NOISE, SILENCE_S, HeldOutClips, make_references, silent_clips
 from pipeline.synthesis import synthesise as synthesise_clips
 from pipeline.systems.preprocessing import Preprocessing
 from pipeline.systems.system import System
@@ -39,14 +41,15 @@ def clips(tmp_path):
         points[1:, 65:68] += 20  # only the photo's mouth counts
         tables.append((clip, frames_table(clip, {"points": points}), 0))
         speech[clip] = rng.integers(-9000, 9000, (6 + k) * RATE // 25).astype(np.int16)
-    write_shards(tmp_path / "alignment" / "crops", ((clip, crops[clip]) for clip in in_shards(crops)))
+    write_shards(tmp_path / "alignment" / "small" / "crops", ((clip, crops[clip]) for clip in in_shards(crops)))
     write_shards(tmp_path / "audio_features" / "waveform", ((clip, speech[clip]) for clip in in_shards(speech)))
-    write_table_shard(tmp_path / "alignment" / "landmarks", "shard-00", tables)
+    write_table_shard(tmp_path / "alignment" / "small" / "landmarks", "shard-00", tables)
     rows = [
         {"clip": c, "subject": s, "split": split, "emotion": emotion} for c, (s, split, emotion, _) in CLIPS.items()
     ]
     pd.DataFrame(rows).to_parquet(tmp_path / "usable_clips.parquet")
-    return HeldOutClips(tmp_path, RATE)
+    write_about(tmp_path / "alignment" / "small", fps=25, image_size=64)
+    return HeldOutClips(tmp_path, "small", RATE)
 
 
 def synthesise(made_up, clips, out, seed=0):
@@ -110,9 +113,31 @@ def test_silence_is_two_seconds_of_slight_noise_for_the_most_closed_and_the_most
 
 def test_who_follows_landmarks_is_not_shown_silence(clips, tmp_path):
     synthesise(system("landmarks"), clips, tmp_path / "out")
-    make_reference("static", clips, tmp_path / "static", tmp_path / "static" / "videos", fps=25)
-    for folder in ("out", "static"):
-        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == ["frames", "videos"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["about.json", "frames", "videos"]
+
+
+def test_references_are_made_of_the_truth_and_say_how_it_was_cropped(clips, tmp_path):
+    out, videos = tmp_path / "references", tmp_path / "videos"
+    make_references(clips, out, videos)
+    assert {path.name for path in out.iterdir()} == {*REFERENCES, "about.json"} == {*names(videos), "about.json"}
+    assert read_about(out) == {"fps": 25, "image_size": 64}
+    for clip in clips.table.index:
+        frames = {name: Shards(out / name / "frames")[clip] for name in REFERENCES}
+        assert np.array_equal(frames["ground_truth"], clips.crops[clip])
+        assert all(shown.shape == clips.crops[clip].shape for shown in frames.values())
+    # Of what moves, landmarks are kept as well: those of the truth do, and those of a still photo do not.
+    true, still = (read_landmarks(out / name / "landmarks.parquet")["a_open"] for name in ("ground_truth", "static"))
+    assert np.array_equal(true, clips.landmarks("a_open")) and len(still) == len(true)
+    assert (still == true[0]).all() and not (true == true[0]).all()
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_systems_frames_say_whose_truth_to_compare_them_with(clips, tmp_path):
+    synthesise(system("landmarks"), clips, tmp_path / "out")
+    assert read_about(tmp_path / "out") == {"faces": "small"}
 
 
 def test_the_same_seed_gives_the_same_silence(clips, tmp_path):

@@ -125,13 +125,16 @@ def _bring_up_to_date(
 
 
 def fingerprint(stage: str) -> str:
-    """A checksum of a stage's code, and of the parameters that dvc.yaml lists for it.
+    """A checksum of a stage's code, and of the parameters that dvc.yaml lists for it; of a foreach's item, STAGE/ITEM.
 
     What has no part in a single clip (the share that may be rejected) is left out.
     """
+    stage, _, item = stage.partition("/")
     values = yaml.safe_load(Path("params.yaml").read_text())
+    declared = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage]
     read = {}
-    for name in yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage].get("params", []):
+    for name in declared.get("do", declared).get("params", []):
+        name = name.replace("${key}", item)
         read[name] = values
         for part in name.split("."):
             read[name] = read[name][part]

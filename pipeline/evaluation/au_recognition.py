@@ -25,7 +25,7 @@ from pipeline.training.trained import load_network
 SPLITS = ("train", "test_sentences", "test")
 
 
-def recognition_scores(data: Path) -> dict[str, dict[str, dict]]:
+def recognition_scores(data: Path, faces: str) -> dict[str, dict[str, dict]]:
     """Of "audio_to_au" and "au_classifier", by split: {"AU10": {"f1", "accuracy"}, …, "mean_f1", "mean_accuracy", "absent",
     "frames"}.
 
@@ -35,7 +35,7 @@ def recognition_scores(data: Path) -> dict[str, dict[str, dict]]:
     trained = data / "trained" / "chen_s"
     listener, _ = load_network(trained / "audio_to_au", AudioToAU, AudioToAUSettings)
     classifier, _ = load_network(trained / "au_classifier", AUClassifier, AUClassifierSettings)
-    store = ClipStore(data, "crops", "mfcc", "action_units")
+    store = ClipStore(data, faces, "crops", "mfcc", "action_units")
     fps = store.preprocessing["fps"]
 
     def heard(clip: str) -> ActionUnits:

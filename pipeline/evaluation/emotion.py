@@ -12,27 +12,29 @@ import pandas as pd
 
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards
+from pipeline.evaluation.generated import Compared
 from pipeline.evaluation.intervals import bootstrap_interval
 
 
 def recognised_emotions(
-    recognise: Callable[[np.ndarray], str], synthesis: Path, systems: Sequence[str], emotions: pd.Series
+    judges: dict[str, Callable[[np.ndarray], str]], data: Path, systems: Sequence[Compared], emotions: pd.Series
 ) -> pd.DataFrame:
     """What is seen in every generated clip: a row each with system, clip, own, wanted, recognised.
 
-    recognise: frames uint8 (T, S, S, 3) → emotion. synthesis: the folder of the systems' shards. emotions: clip → its own, the
-    photo's. Systems that emotions condition are judged in all of them, the others in the clip's own.
+    judges: by faces, frames uint8 (T, S, S, 3) → emotion. emotions: clip → its own, the photo's. Systems that emotions
+    condition are judged in all of them, the others in the clip's own.
     """
     rows = []
     for system in systems:
-        conditioned = {emotion: synthesis / system / "emotions" / emotion for emotion in EMOTIONS}
+        recognise = judges[system.faces]
+        conditioned = {emotion: data / "synthesis" / system.folder / "emotions" / emotion for emotion in EMOTIONS}
         if conditioned[EMOTIONS[0]].exists():
             clips = {emotion: Shards(folder) for emotion, folder in conditioned.items()}
             jobs = [(clip, wanted, clips[wanted]) for clip in emotions.index for wanted in EMOTIONS]
         else:
-            frames = Shards(synthesis / system / "frames")
+            frames = system.frames(data)
             jobs = [(clip, emotions[clip], frames) for clip in emotions.index if emotions[clip] in EMOTIONS]
-        rows += [(system, clip, emotions[clip], wanted, recognise(frames[clip])) for clip, wanted, frames in jobs]
+        rows += [(system.name, clip, emotions[clip], wanted, recognise(frames[clip])) for clip, wanted, frames in jobs]
     return pd.DataFrame(rows, columns=["system", "clip", "own", "wanted", "recognised"])
 
 

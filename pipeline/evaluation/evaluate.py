@@ -8,6 +8,7 @@ import math
 from importlib.metadata import version
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -41,18 +42,29 @@ class Measured(NamedTuple):
     eyes: np.ndarray  # (T,), their aspect ratio
 
 
-def evaluate_systems(
-    generated: dict[str, np.ndarray], found: dict[str, np.ndarray], template: np.ndarray, fps: float
-) -> dict[str, Measured]:
-    """One clip as every system generates it, by system, against `ground_truth`, which is one of them.
+class Clip(NamedTuple):
+    """One clip, real or generated: uint8 frames (T, S, S, 3), and the landmarks that a detector finds in them.
 
-    generated: uint8 (T, S, S, 3); found: landmarks as by `detect_landmarks`, (T, 68, 2) in crop pixels; template: (68, 2), too.
+    landmarks: (T, 68, 2) in crop pixels as by `detect_landmarks`, NaN where no face was found.
     """
-    truth, real = generated["ground_truth"], found["ground_truth"]
-    return {
-        system: measure(evaluate_clip(truth, frames, template, real, found[system]), real, found[system], fps)
-        for system, frames in generated.items()
-    }
+
+    frames: np.ndarray
+    landmarks: np.ndarray
+
+    def at(self, size: int) -> "Clip":
+        """The clip brought to `size` pixels, with its landmarks; pixel centres lie at whole numbers."""
+        scale = size / self.frames.shape[1]
+        if scale == 1:
+            return self
+        way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+        frames = np.stack([cv2.resize(frame, (size, size), interpolation=way) for frame in self.frames])
+        return Clip(frames, (self.landmarks + 0.5) * scale - 0.5)
+
+
+def compare(truth: Clip, generated: Clip, template: np.ndarray, fps: float) -> Measured:
+    """A clip as a system generates it, against the real one. template: (68, 2), see `normalised_landmark_distance`."""
+    metrics = evaluate_clip(truth.frames, generated.frames, template, truth.landmarks, generated.landmarks)
+    return measure(metrics, truth.landmarks, generated.landmarks, fps)
 
 
 def measure(metrics: dict[str, float], real: np.ndarray, found: np.ndarray, fps: float) -> Measured:
@@ -166,12 +178,13 @@ def summarise_split(
     fps: float,
     seed: int,
     samples: int,
-    image_size: int,
+    crop: str,
     detection_size: int,
 ) -> dict[str, object]:
     """All figures of one split's clips: means, intervals, counts, by emotion and by subject, and what changes them.
 
-    table: as of `summarise`, with the columns emotion and subject; by_system: what was measured of the same clips.
+    table: as of `summarise`, with the columns emotion and subject; by_system: what was measured of the same clips; crop: their
+    sizes in words.
     """
     means, limits = summarise(table), intervals(table, seed, samples)
     for system, measured in by_system.items():
@@ -185,7 +198,7 @@ def summarise_split(
         "action_units": {system: action_unit_details(measured) for system, measured in by_system.items()},
         "by_emotion": {emotion: summarise(rows) for emotion, rows in table.groupby("emotion")},
         "by_subject": {subject: summarise(rows) for subject, rows in table.groupby("subject")},
-        "signature": signature(image_size, detection_size),
+        "signature": signature(crop, detection_size),
     }
 
 
@@ -195,12 +208,12 @@ def _without_gaps(track: np.ndarray) -> np.ndarray:
     return np.interp(frames, frames[known], track[known])
 
 
-def signature(image_size: int, detection_size: int) -> dict[str, str]:
+def signature(crop: str, detection_size: int) -> dict[str, str]:
     """All that changes the figures, in words: they mean nothing without it."""
     borders = " or ".join(f"{share:g}" for share in BORDERS)
     packages = ("dlib-bin", "numpy", "opencv-python-headless", "scikit-image")
     return {
-        "crop": f"{image_size} px, RGB, uint8",
+        "crop": f"{crop}, RGB, uint8",
         "psnr": f"dB, MSE of pixels and channels, at least {LEAST_MSE:.4f}",
         "ssim": "Gaussian 11×11, σ 1.5, population variance, data range 255, mean of channels",
         "detector": f"dlib HOG above {LEAST_SCORE}, 68 points, at {detection_size} px, within a border of {borders}",

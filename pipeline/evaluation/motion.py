@@ -34,17 +34,10 @@ def evaluate_motion(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float
 
 
 def summarise_motion(
-    truth: dict[str, np.ndarray], predicted: dict[str, dict[str, np.ndarray]], fps: float
-) -> dict[str, dict[str, float | None]]:
-    """{system: {metric: mean over clips}} with blinks pooled over them; `ground_truth` and `static` frame the table.
-
-    truth: clip → (T, 68, 2); predicted: system → clip → (T, 68, 2).
-    """
-    still = {clip: np.repeat(points[:1], len(points), axis=0) for clip, points in truth.items()}
-    summary = {}
-    for system, landmarks in ({"static": still, "ground_truth": truth} | predicted).items():
-        rows = pd.DataFrame([evaluate_motion(truth[clip], landmarks[clip]) for clip in truth])
-        blinks = blink_statistics([eye_aspect_ratio(landmarks[clip]) for clip in truth], fps)
-        figures = rows.mean().to_dict() | {f"blink_{name}": blinks[name] for name in ("rate", "duration", "interval")}
-        summary[system] = {name: None if math.isnan(v) else float(f"{v:.6g}") for name, v in figures.items()}
-    return summary
+    truth: dict[str, np.ndarray], predicted: dict[str, np.ndarray], fps: float
+) -> dict[str, float | None]:
+    """{metric: mean over clips}, with blinks pooled over them. truth, predicted: clip → (T, 68, 2) in the same crops."""
+    rows = pd.DataFrame([evaluate_motion(truth[clip], predicted[clip]) for clip in truth])
+    blinks = blink_statistics([eye_aspect_ratio(predicted[clip]) for clip in truth], fps)
+    figures = rows.mean().to_dict() | {f"blink_{name}": blinks[name] for name in ("rate", "duration", "interval")}
+    return {name: None if math.isnan(value) else float(f"{value:.6g}") for name, value in figures.items()}

@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 
 from pipeline.features.landmarks import LEFT_EYE, MIRRORED, NOSE, RIGHT_EYE, RIGID
-from pipeline.features.smoothing import for_transforms
+from pipeline.features.smoothing import bridge_gaps, for_transforms, smooth
+
+# Where a detector looks anew its box jumps, by a ninth of a face or a fifth of its size; averaged over a second it glides.
+BOX_AVERAGE = np.full(25, 1 / 25)
 
 
 def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -80,6 +83,20 @@ def first_frame_transforms(landmarks: np.ndarray, template: np.ndarray) -> np.nd
 TRANSFORMS = {"per_frame": per_frame_transforms, "first_frame": first_frame_transforms}
 
 
+def box_transforms(boxes: np.ndarray, image_size: int) -> np.ndarray:
+    """Scale and shift, without a turn, that make the detector's box the crop (Chen S. 2021 §4.1).
+
+    boxes: (T, 4), left, top, right, bottom in pixels, the last ones within; zeros in frames without a face, which are bridged.
+    One that is no square is taken as the square about it. Returns (T, 2, 3).
+    """
+    bridged = bridge_gaps(boxes.astype(float)[:, None], boxes.any(axis=1))[:, 0]
+    first, last = np.split(smooth(bridged, BOX_AVERAGE), 2, axis=1)  # (T, 2) each: x, y
+    scale = image_size / (last - first + 1).max(axis=1)
+    transforms = scale[:, None, None] * np.eye(2, 3)
+    transforms[:, :, 2] = (image_size - 1) / 2 - scale[:, None] * (first + last) / 2
+    return transforms
+
+
 def crop_face(image: np.ndarray, matrix: np.ndarray, image_size: int) -> np.ndarray:
     """Draw the aligned crop: uint8 (H, W, 3) → (image_size, image_size, 3). Beyond the image, its border is repeated.
 
@@ -99,12 +116,36 @@ def align_landmarks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks (T, 68, 2) in pixels of the video → the crops' similarities (T, 2, 3), and the landmarks in the crops.
 
-    These, float32 (T, 68, 2), are as they were found; the similarities come from smoothed ones. Who learns from them smooths
-    them as its paper says (features.smoothing). transform: a key of TRANSFORMS.
+    These, float32 (T, 68, 2), are as they were found; the similarities come from smoothed ones. Who learns from landmarks
+    smooths them as its paper says (features.smoothing). transform: a key of TRANSFORMS.
     """
     transforms = TRANSFORMS[transform](for_transforms(landmarks), template)
-    aligned = np.einsum("tij,tkj->tki", transforms[:, :, :2], landmarks) + transforms[:, None, :, 2]
-    return transforms, aligned.astype(np.float32)
+    return transforms, _moved(landmarks, transforms)
+
+
+def align_faces(
+    landmarks: np.ndarray, boxes: np.ndarray, template: np.ndarray, transform: str, image_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `align_landmarks`, by any transform: a key of TRANSFORMS, or "box" (see `box_transforms`), which needs no template."""
+    if transform != "box":
+        return align_landmarks(landmarks, template, transform)
+    transforms = box_transforms(boxes, image_size)
+    return transforms, _moved(landmarks, transforms)
+
+
+def box_template(clips: Iterable[tuple[np.ndarray, np.ndarray]], image_size: int) -> np.ndarray:
+    """What stands for every face in crops by boxes: the mean of those of clips, (68, 2) in crop pixels.
+
+    clips: landmarks (T, 68, 2) and boxes (T, 4) of each, in pixels of the video.
+    """
+    moved = [_moved(landmarks, box_transforms(boxes, image_size)) for landmarks, boxes in clips]
+    return np.mean([face.mean(axis=0) for face in moved], axis=0)
+
+
+def _moved(landmarks: np.ndarray, transforms: np.ndarray) -> np.ndarray:
+    """Each frame's landmarks through its similarity: (T, 68, 2), (T, 2, 3) → float32 (T, 68, 2)."""
+    moved = np.einsum("tij,tkj->tki", transforms[:, :, :2], landmarks) + transforms[:, None, :, 2]
+    return moved.astype(np.float32)
 
 
 def crop_faces(frames: Iterable[np.ndarray], transforms: np.ndarray, image_size: int) -> np.ndarray:

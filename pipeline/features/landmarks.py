@@ -26,6 +26,11 @@ MIRRORED = [
 ]
 
 
+def spanned_box(landmarks: np.ndarray) -> np.ndarray:
+    """The box that a face's landmarks (68, 2) span, for detectors that give none: int (left, top, right, bottom)."""
+    return np.concatenate([np.floor(landmarks.min(axis=0)), np.ceil(landmarks.max(axis=0))]).astype(int)
+
+
 def inter_ocular_distance(landmarks: np.ndarray) -> np.ndarray:
     """Distance of the two eyes' centres: (..., 68, 2) → (...), in the landmarks' unit."""
     return np.linalg.norm(

@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.errors import ClipRejected
 from pipeline.features.detection import as_grey, find_faces, overlap, predict_landmarks
 from pipeline.features.jitter import jitter
-from pipeline.features.landmarks import RIGID
+from pipeline.features.landmarks import RIGID, spanned_box
 from pipeline.features.person import other_person
 from pipeline.features.smoothing import bridge_gaps
 from pipeline.video import stream_frames
@@ -257,8 +257,7 @@ def collect(found: Iterable[tuple[np.ndarray, list[np.ndarray]]]) -> tuple[list[
     n_faces: list[int] = []
     for t, (frame, faces) in enumerate(found):
         grey = as_grey(frame)
-        spans = [np.concatenate([np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))]) for points in faces]
-        boxes = [span.astype(int) for span in spans]
+        boxes = [spanned_box(points) for points in faces]
         for track, box, points in zip(_assign(tracks, boxes), boxes, faces, strict=True):
             track.add(t, box, points, _view(grey, points))
         n_faces.append(len(faces))

@@ -60,9 +60,9 @@ def _syllables(values: np.ndarray) -> np.ndarray:
     return gaussian_filter1d(values, FINE) - gaussian_filter1d(values, SLOW)
 
 
-def sync_by_clip(data: Path) -> pd.DataFrame:
-    """`lag_correlations` of every clip that has them: a row per clip, a column per lag."""
-    landmarks, prosody = Tables(data / "alignment" / "landmarks"), Tables(data / "audio_features" / "prosody")
+def sync_by_clip(data: Path, faces: str) -> pd.DataFrame:
+    """`lag_correlations` of every clip that has them, as `faces` shows it: a row per clip, a column per lag."""
+    landmarks, prosody = Tables(data / "alignment" / faces / "landmarks"), Tables(data / "audio_features" / "prosody")
     rows = {
         clip: lag_correlations(mouth_opening(landmarks.landmarks(clip)), prosody[clip]["intensity_db"])
         for clip in landmarks
@@ -83,13 +83,14 @@ def sync_check(by_clip: pd.DataFrame) -> dict[str, float | int | None]:
     return {"clips": len(by_clip), "correlation": float(mean.max()), "lag": int(mean.idxmax())}
 
 
-def figures_by_clip(done: dict[str, pd.DataFrame], sync: pd.DataFrame, fps: float) -> pd.DataFrame:
+def figures_by_clip(
+    faces: pd.DataFrame, aligned: pd.DataFrame, sound: pd.DataFrame, sync: pd.DataFrame, fps: float
+) -> pd.DataFrame:
     """A row per clip that was aligned and heard, a column for each of MEASURES; NaN where a clip has none.
 
-    done: what became of each clip in each stage. sync: as by `sync_by_clip`. The column `sync` is the correlation at the
-    corpus's own lag; `lag` is the clip's own, where it lies within reach.
+    faces, aligned, sound: what became of each clip in these stages. sync: as by `sync_by_clip`. The column `sync` is the
+    correlation at the corpus's own lag; `lag` is the clip's own, where it lies within reach.
     """
-    faces, aligned, sound = done["landmarks"], done["alignment"], done["audio_features"]
     clips = aligned.index[aligned["reason"].isna()].intersection(sound.index[sound["reason"].isna()])
     lag, own_lag = sync_check(sync)["lag"], sync.idxmax(axis=1).astype(float)
     columns = {

@@ -45,6 +45,12 @@ EMOTION_LABELS = {
 
 TEMPLATE = """{% macro number(value, digits=3) -%}
 {% if value is none %}–{% else %}{{ "%.*f"|format(digits, value) }}{% endif %}
+{%- endmacro %}
+{% macro metrics_table(means, intervals) -%}
+<table><tr><th>system{% for metric in labels %}<th>{{ labels[metric] }}{% endfor %}</tr>
+{% for system, row in means.items() %}<tr><td>{{ system }}{% for metric in labels %}<td>{{ number(row[metric]) }}
+{%- if intervals[system][metric] %} <small>[{{ "%.3f, %.3f"|format(*intervals[system][metric]) }}]</small>{% endif %}
+{% endfor %}</tr>{% endfor %}</table>
 {%- endmacro -%}
 <!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Talking heads</title>
@@ -60,13 +66,17 @@ TEMPLATE = """{% macro number(value, digits=3) -%}
 <h1>Talking heads</h1>
 <p>{{ preprocessing.clips }} clips of {{ preprocessing.subjects }} subjects, {{ preprocessing.rejected }} rejected,
 {{ preprocessing.frames }} frames. Metrics on the split <b>{{ split }}</b>, mean over {{ n_clips }} clips; in brackets the
-95 % bootstrap interval. <b>static</b> repeats the first frame: what a system must beat in LMD and mouth correlation.</p>
-<table><tr><th>system{% for metric in labels %}<th>{{ labels[metric] }}{% endfor %}</tr>
-{% for system, row in means.items() %}<tr><td>{{ system }}{% for metric in labels %}<td>{{ number(row[metric]) }}
-{%- if intervals[system][metric] %} <small>[{{ "%.3f, %.3f"|format(*intervals[system][metric]) }}]</small>{% endif %}
-{% endfor %}</tr>{% endfor %}</table>
+95 % bootstrap interval. Each system is compared with the truth of the faces that it sees, at its own size. <b>static</b>
+repeats the first frame: what a system must beat in LMD and mouth correlation.</p>
+{{ metrics_table(means, intervals) }}
 <p><small>{{ signature }}{% for system, origin in perceptual.items() if origin %} · perceptual loss of {{ system }}:
 {{ origin.weights }} weights of VGG-19 ({{ origin.detail }}){% endfor %}</small></p>
+<h2>All at one size</h2>
+{% if common.means == means %}<p>All frames are of {{ common.size }} px, the common size: there the figures are the same.</p>
+{% else %}<p>The frames of every system, and the truth that it is compared with, brought to {{ common.size }} px with their
+landmarks: PSNR, SSIM and LMD are of images of one size. How much of a crop a face fills, its transform still decides.</p>
+{{ metrics_table(common.means, common.intervals) }}
+{% endif %}
 {% for title, image in charts.items() %}<h2>{{ title }}</h2><img alt="{{ title }}" src="{{ image }}">{% endfor %}
 <h2>Landmarks that speech predicts</h2>
 <p>Against those of the real clips, before any texture; <b>static</b> keeps the first frame's. Velocity error: how far the

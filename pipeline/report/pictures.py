@@ -113,9 +113,9 @@ def save_image(path: Path, image: np.ndarray) -> None:
     cv2.imwrite(str(path), image[..., ::-1])
 
 
-def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict]) -> None:
-    """One panel per metric of CHARTED, a bar per system, with the 95 % interval where there is one."""
-    systems = [system for system in COLOURS if system in means]
+def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict], colours: dict[str, str]) -> None:
+    """One panel per metric of CHARTED, a bar per system of `colours`, with the 95 % interval where there is one."""
+    systems = list(colours)
     figure, axes = plt.subplots(
         1, len(CHARTED), figsize=(15, 0.8 + 0.28 * len(systems)), sharey=True, layout="constrained"
     )
@@ -123,10 +123,10 @@ def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict]) ->
         for place, system in enumerate(systems):
             value = means[system][metric]
             # The truth's own PSNR is a cap and its LMD nought: they would flatten the rest.
-            if value is None or (system == "ground_truth" and metric == "psnr"):
+            if value is None or (system.startswith("ground_truth") and metric == "psnr"):
                 continue
             low, high = intervals[system][metric] or (value, value)
-            axis.barh(place, value, color=COLOURS[system], xerr=[[value - low], [high - value]], capsize=3)
+            axis.barh(place, value, color=colours[system], xerr=[[value - low], [high - value]], capsize=3)
         axis.set_title(label, fontsize=10)
         axis.set_yticks(range(len(systems)), systems, fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
@@ -155,17 +155,19 @@ def loss_curves(path: Path, losses: dict[str, pd.DataFrame]) -> None:
     _save(figure, path)
 
 
-def opening_curves(path: Path, openings: dict[str, np.ndarray], fps: float) -> None:
-    """Mouth opening over time of one clip: system → (T,), in inter-ocular distances; the truth lies grey behind each."""
-    truth = openings["ground_truth"]
+def opening_curves(
+    path: Path, openings: dict[str, np.ndarray], truths: dict[str, np.ndarray], colours: dict[str, str], fps: float
+) -> None:
+    """Mouth opening over time of one clip: system → (T,), in inter-ocular distances; its truth lies grey behind each."""
     shown = {system: opening for system, opening in openings.items() if not system.startswith("ground_truth")}
     n = math.ceil(len(shown) / 3)
     figure, axes = plt.subplots(
         n, 3, figsize=(13, 1.5 * n + 0.4), layout="constrained", squeeze=False, sharex=True, sharey=True
     )
     for axis, (system, opening) in zip(axes.flat, shown.items(), strict=False):
+        truth = truths[system]
         axis.fill_between(np.arange(len(truth)) / fps, truth, color=COLOURS["ground_truth"], alpha=0.2, linewidth=0)
-        axis.plot(np.arange(len(opening)) / fps, opening, color=COLOURS[system], linewidth=1.8)
+        axis.plot(np.arange(len(opening)) / fps, opening, color=colours[system], linewidth=1.8)
         axis.set_title(system, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes.flat[len(shown) :]:

@@ -18,7 +18,8 @@ from pipeline.report.page import data_uri
 from pipeline.report.pictures import contact_sheet, histograms, save_image, thumbnail, with_landmarks
 from pipeline.video import stream_frames
 
-STAGES = ("landmarks", "alignment", "heatmaps", "action_units", "audio_features", "character_features")
+# By their folders in data/, without those of alignment, of which there is one for each of the faces.
+STAGES = ("landmarks", "heatmaps", "action_units", "audio_features", "character_features")
 # The worst clips: how many, every how many frames, and how large each is drawn, in pixels.
 WORST_CLIPS, SHEET_STEP, SHEET_SIZE = 8, 5, 160
 NAMED = 5  # clips at the end of each scale
@@ -28,38 +29,47 @@ PER_REASON, MOST_SHOWN, PICTURES, PICTURE_STEP = 4, 24, 12, 10
 SAME_LENGTH_S = 0.2
 
 
-def done_tables(data: Path) -> dict[str, pd.DataFrame]:
+def stages_of(faces: list[str]) -> list[str]:
+    """All stages that clips came through, by their folders in data/."""
+    return [*STAGES[:1], *(f"alignment/{name}" for name in faces), *STAGES[1:]]
+
+
+def done_tables(data: Path, faces: list[str]) -> dict[str, pd.DataFrame]:
     """What became of each clip in each stage: a row per clip with its figures."""
-    tables = {stage: pd.DataFrame(read_done(stage, data)).set_index("clip") for stage in STAGES}
+    tables = {stage: pd.DataFrame(read_done(stage, data)).set_index("clip") for stage in stages_of(faces)}
     for table in tables.values():  # a figure that no clip has is a column of None
         figures = table.columns.difference(["key", "reason", "detail"])
         table[figures] = table[figures].apply(pd.to_numeric)
     return tables
 
 
-def rejected_clips(data: Path) -> pd.DataFrame:
+def rejected_clips(data: Path, faces: list[str]) -> pd.DataFrame:
     """All rejected clips: clip, stage, reason, detail."""
-    return pd.concat([pd.read_parquet(data / stage / "rejected.parquet") for stage in ("clips", *STAGES)])
+    return pd.concat([pd.read_parquet(data / stage / "rejected.parquet") for stage in ("clips", *stages_of(faces))])
 
 
-def usable_clips(data: Path) -> pd.DataFrame:
-    """The clips that came through every stage: clip, subject, sentence, emotion, level, split."""
+def usable_clips(data: Path, faces: list[str]) -> pd.DataFrame:
+    """The clips that came through every stage, for all of the faces: clip, subject, sentence, emotion, level, split."""
     clips = pd.read_parquet(data / "clips" / "clips.parquet")
-    usable = set.intersection(*(set(table.index[table["reason"].isna()]) for table in done_tables(data).values()))
+    usable = set.intersection(
+        *(set(table.index[table["reason"].isna()]) for table in done_tables(data, faces).values())
+    )
     described = clips[["clip", "subject", "sentence", "emotion", "level", "split"]]
     return described[described["clip"].isin(usable)].reset_index(drop=True)
 
 
-def summarise_preprocessing(data: Path, fps: float, action_units_backend: str, sync: pd.DataFrame) -> dict[str, object]:
+def summarise_preprocessing(
+    data: Path, faces: list[str], fps: float, action_units_backend: str, sync: pd.DataFrame
+) -> dict[str, object]:
     """Counts of clips and rejections; faces, jitter, blinks, action units, sound, sync; frames per second and process.
 
-    sync: as by `sync_by_clip`. jitter: mean acceleration of rigid landmarks in % of the eyes' distance per frame². seconds: of
-    a clip; eye_distance: the eyes' in the video, in pixels.
+    sync: as by `sync_by_clip`. jitter: mean acceleration of rigid landmarks in % of the eyes' distance per frame²; aligned: of
+    the first of the faces. seconds: of a clip; eye_distance: the eyes' in the video, in pixels.
     """
     clips = pd.read_parquet(data / "clips" / "clips.parquet")
-    rejected, done = rejected_clips(data), done_tables(data)
+    rejected, done = rejected_clips(data, faces), done_tables(data, faces)
     reasons = (rejected["stage"] + "." + rejected["reason"]).value_counts().sort_index()
-    faces, aligned, audio = done["landmarks"], done["alignment"], done["audio_features"]
+    detected, aligned, audio = done["landmarks"], done[f"alignment/{faces[0]}"], done["audio_features"]
     units = done["action_units"]
     # As decoded: the lengths that containers state are often those of the longer of the two.
     gap = (audio["frames"] / fps - audio["seconds_of_audio"]).abs()
@@ -75,9 +85,9 @@ def summarise_preprocessing(data: Path, fps: float, action_units_backend: str, s
             "subjects": int(clips["subject"].nunique()),
             "frames": int(aligned["frames"].sum()),
             "seconds": _spread(aligned["frames"] / fps),
-            "eye_distance": _spread(faces["eye_distance"]),
-            "face_share": faces["frames_with_face"].sum() / faces["frames"].sum(),
-            "several_faces_share": faces["frames_with_several"].sum() / faces["frames"].sum(),
+            "eye_distance": _spread(detected["eye_distance"]),
+            "face_share": detected["frames_with_face"].sum() / detected["frames"].sum(),
+            "several_faces_share": detected["frames_with_several"].sum() / detected["frames"].sum(),
             "jitter": {stage: 100 * aligned[f"jitter_{stage}"].mean() for stage in ("raw", "smoothed", "aligned")},
             "blinks": {
                 "per_second": aligned["blinks"].sum() / aligned["frames"].sum() * fps,
@@ -118,22 +128,22 @@ def _rounded(value: object) -> object:
     return value
 
 
-def worst_clips(data: Path) -> list[str]:
+def worst_clips(data: Path, faces: list[str]) -> list[str]:
     """The clips to look at first: most frames without a face, then most jitter."""
-    done = done_tables(data)
-    table = done["alignment"].join(done["landmarks"]["frames_with_face"])
+    done = done_tables(data, faces)
+    table = done[f"alignment/{faces[0]}"].join(done["landmarks"]["frames_with_face"])
     table = table[table["reason"].isna()]
     table["missing"] = 1 - table["frames_with_face"] / table["frames"]
     return list(table.sort_values(["missing", "jitter_raw"], ascending=False).index[:WORST_CLIPS])
 
 
-def rejected_pictures(data: Path, fps: float) -> dict[str, np.ndarray]:
+def rejected_pictures(data: Path, faces: list[str], fps: float) -> dict[str, np.ndarray]:
     """What some of the rejected clips show, a few for each reason: "clip: reason" → uint8 (T, S, S, 3).
 
     Those that the table of clips has are shown; of the others, nothing could be opened.
     """
     videos = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")["video"]
-    rejected = rejected_clips(data)
+    rejected = rejected_clips(data, faces)
     rejected = rejected[rejected["clip"].isin(videos.index)].groupby(["stage", "reason"]).head(PER_REASON)
     rows = {}
     for row in rejected.head(MOST_SHOWN).itertuples():
@@ -148,19 +158,20 @@ def rejected_pictures(data: Path, fps: float) -> dict[str, np.ndarray]:
     return rows
 
 
-def make_page(data: Path, out: Path, summary: dict, sync: pd.DataFrame, fps: float) -> None:
+def make_page(data: Path, faces: list[str], out: Path, summary: dict, sync: pd.DataFrame, fps: float) -> None:
     """Write to `out` index.html and its pictures: the worst clips, those that were rejected, and how all are distributed."""
-    crops, landmarks = Shards(data / "alignment" / "crops"), Tables(data / "alignment" / "landmarks")
+    aligned, done = f"alignment/{faces[0]}", done_tables(data, faces)
+    crops, landmarks = Shards(data / aligned / "crops"), Tables(data / aligned / "landmarks")
     shown = {
         clip: with_landmarks(crops[clip][::SHEET_STEP], landmarks.landmarks(clip)[::SHEET_STEP], SHEET_SIZE)
-        for clip in worst_clips(data)
+        for clip in worst_clips(data, faces)
     }
     save_image(out / "worst.png", contact_sheet(shown, 1, max_columns=6, size=SHEET_SIZE))
-    if pictures := rejected_pictures(data, fps):
+    if pictures := rejected_pictures(data, faces, fps):
         save_image(out / "rejected.png", contact_sheet(pictures, 1))
-    figures = figures_by_clip(done_tables(data), sync, fps)
+    figures = figures_by_clip(done["landmarks"], done[aligned], done["audio_features"], sync, fps)
     histograms(out / "clips.png", {MEASURES[name].label: figures[name].dropna() for name in MEASURES})
-    rejected = rejected_clips(data)
+    rejected = rejected_clips(data, faces)
     page = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE)
     content = page.render(
         s=summary,

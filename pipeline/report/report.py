@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards
 from pipeline.evaluation.action_units import SPEECH_AUS
+from pipeline.evaluation.generated import Compared, about_faces, compared, truth_of
 from pipeline.features.blinks import Blinks
 from pipeline.papers.registry import PAPERS, SYSTEMS, paper
 from pipeline.report.page import data_uri, render_page
@@ -28,19 +29,22 @@ from pipeline.systems.card import read_card
 GRID_ROWS = 6  # subjects whose faces are shown in every emotion
 
 
-def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_clips: int) -> None:
+def make_report(data: Path, metrics: Path, split: str, common_size: int, step: int, n_clips: int) -> None:
     """Write contact sheets, charts and index.html to data/report. `split`: whose clips are shown."""
     out = data / "report"
     evaluation = data / "evaluation"
     means = json.loads((metrics / "evaluation.json").read_text())
     details = json.loads((evaluation / f"{split}.json").read_text())
+    common = json.loads((evaluation / f"{split}_common_size.json").read_text())
     openings = pd.read_parquet(evaluation / "mouth_opening.parquet")
-    systems = [system for system in COLOURS if system in means]
+    rows = [row for row in compared(data) if row.of in COLOURS]
+    systems, colours = [row.name for row in rows], {row.name: COLOURS[row.of] for row in rows}
+    fps = about_faces(rows[0].faces, data)["fps"]
 
     blinks = json.loads((data / "blinks.json").read_text())
     found = {name: Blinks(**{k: np.array(v) for k, v in fields.items()}) for name, fields in blinks.items()}
     blink_distributions(out / "blinks.png", found, fps)
-    bar_chart(out / "metrics.png", means, details["intervals"])
+    bar_chart(out / "metrics.png", means, details["intervals"], colours)
     losses = {}
     for of_paper in PAPERS:
         tables = {
@@ -52,15 +56,15 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
             loss_curves(out / f"losses_{of_paper}.png", tables)
 
     table = pd.read_parquet(data / "usable_clips.parquet").set_index("clip")
-    crops = Shards(data / "alignment" / "crops")
-    frames = {system: Shards(data / "synthesis" / system / "frames") for system in systems}
-    shown = _spread([clip for clip in frames["static"] if table.loc[clip, "split"] == split], n_clips)
+    of_split = [clip for clip in rows[0].frames(data) if table.loc[clip, "split"] == split]
+    shown = _spread(of_split, n_clips)
     for clip in shown:
-        rows = {"real": crops[clip]} | {s: frames[s][clip] for s in systems if s != "ground_truth"}
-        save_image(out / "contact_sheets" / f"{clip}.png", contact_sheet(rows, step))
-    of_clip = openings[openings["clip"] == shown[0]]
-    curves = {s: of_clip[of_clip["system"] == s]["opening"].to_numpy() for s in systems}
-    opening_curves(out / "mouth_opening.png", curves, fps)
+        sheet = contact_sheet({row.name: row.frames(data)[clip] for row in rows}, step)
+        save_image(out / "contact_sheets" / f"{clip}.png", sheet)
+    of_clip = openings[openings["clip"] == shown[0]].groupby("system")["opening"]
+    curves = {row.name: of_clip.get_group(row.name).to_numpy() for row in rows}
+    truths = {row.name: curves[truth_of(row, rows).name] for row in rows}
+    opening_curves(out / "mouth_opening.png", curves, truths, colours, fps)
 
     charts = {
         "Metrics, with 95 % intervals": out / "metrics.png",
@@ -68,25 +72,27 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         "Blinks: generated and real": out / "blinks.png",
         **losses,
     }
-    subjects = table.loc[[clip for clip in frames["static"] if table.loc[clip, "split"] == split], "subject"]
+    subjects = table.loc[of_split, "subject"]
     emotions, emotion_pictures = json.loads((data / "emotions.json").read_text()).get(split), {}
     if emotions:
-        conditioned = [s for s in systems if (data / "synthesis" / s / "emotions").exists()]
+        conditioned = [row for row in rows if (data / "synthesis" / row.folder / "emotions").exists()]
+        truths = [truth_of(row, rows).name for row in conditioned]
         # Real clips are judged where they are labelled.
-        judged = [s for s in ("ground_truth", *conditioned) if s in emotions["details"]]
+        judged = [s for s in dict.fromkeys([*truths, *(row.name for row in conditioned)]) if s in emotions["details"]]
         matrices = {s: np.array(emotions["details"][s]["confusion"]) for s in judged}
         confusion_matrices(out / "emotions.png", matrices, EMOTIONS)
         emotion_pictures["What was recognised"] = out / "emotions.png"
-        for system in conditioned:
+        for row in conditioned:
             one_each = _spread(list(subjects.drop_duplicates().index), GRID_ROWS)
-            save_image(out / f"emotions_{system}.png", emotion_grid(data, system, one_each))
-            emotion_pictures[f"{system}: one speech in every emotion"] = out / f"emotions_{system}.png"
-    sheets = silence_sheets(data, out, systems, set(subjects.index), step, n_clips)
+            save_image(out / f"emotions_{row.name}.png", emotion_grid(data, row, truth_of(row, rows), one_each))
+            emotion_pictures[f"{row.name}: one speech in every emotion"] = out / f"emotions_{row.name}.png"
+    sheets = silence_sheets(data, out, rows, set(of_split), step, n_clips)
 
     maps = {system: data / "videos" / system / "maps" / f"{shown[0]}.png" for system in systems}
     page = render_page(
         means=means,
         intervals=details["intervals"],
+        common={key: common[key] for key in ("means", "intervals")} | {"size": common_size},
         signature=" · ".join(f"{key}: {value}" for key, value in details["signature"].items()),
         n_clips=details["clips"],
         split=split,
@@ -104,7 +110,8 @@ def make_report(data: Path, metrics: Path, split: str, fps: float, step: int, n_
         maps={system: data_uri(path, "image/png") for system, path in maps.items() if path.exists()},
         systems=systems,
         clips={
-            clip: {s: data_uri(data / "videos" / s / f"{clip}.mp4", "video/mp4") for s in systems} for clip in shown
+            clip: {row.name: data_uri(data / "videos" / row.folder / f"{clip}.mp4", "video/mp4") for row in rows}
+            for clip in shown
         },
         sheets={clip: data_uri(out / "contact_sheets" / f"{clip}.png", "image/png") for clip in shown},
     )
@@ -119,24 +126,24 @@ def perceptual_origins(data: Path, systems: list[str]) -> dict[str, dict[str, st
 
 
 def silence_sheets(
-    data: Path, out: Path, systems: list[str], of_split: set[str], step: int, n_photos: int
+    data: Path, out: Path, rows: list[Compared], of_split: set[str], step: int, n_photos: int
 ) -> list[Path]:
-    """Every `step`-th frame of photos in silence, a sheet per photo with a row per system that was given any."""
-    silent = {
-        s: Shards(data / "synthesis" / s / "silence") for s in systems if (data / "synthesis" / s / "silence").exists()
-    }
-    crops, paths = Shards(data / "alignment" / "crops"), []
+    """Every `step`-th frame of photos in silence: a sheet per photo, with itself as the first system sees it, and a row per
+    system that was given any."""
+    folders = {row: data / "synthesis" / row.folder / "silence" for row in rows}
+    silent, paths = {row: Shards(folder) for row, folder in folders.items() if folder.exists()}, []
     for clip in _spread([clip for clip in next(iter(silent.values()), ()) if clip in of_split], n_photos):
-        rows = {"photo": crops[clip][:1]} | {system: frames[clip] for system, frames in silent.items()}
+        photo = truth_of(next(iter(silent)), rows).frames(data)[clip][:1]
         paths.append(out / "silence" / f"{clip}.png")
-        save_image(paths[-1], contact_sheet(rows, step))
+        shown = {"photo": photo} | {row.name: frames[clip] for row, frames in silent.items()}
+        save_image(paths[-1], contact_sheet(shown, step))
     return paths
 
 
-def emotion_grid(data: Path, system: str, clips: list[str]) -> np.ndarray:
+def emotion_grid(data: Path, row: Compared, truth: Compared, clips: list[str]) -> np.ndarray:
     """A row per photo: itself, and the middle frame of its speech in each emotion."""
-    crops = Shards(data / "alignment" / "crops")
-    frames = [Shards(data / "synthesis" / system / "emotions" / emotion) for emotion in EMOTIONS]
+    crops = truth.frames(data)
+    frames = [Shards(data / "synthesis" / row.folder / "emotions" / emotion) for emotion in EMOTIONS]
     rows = {clip: np.stack([crops[clip][0], *(f[clip][len(f[clip]) // 2] for f in frames)]) for clip in clips}
     return with_header(contact_sheet(rows, step=1), ["photo", *EMOTIONS])
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ClipRejected
-from pipeline.features.alignment import TRANSFORMS, align_landmarks, apply_similarity, crop_face
+from pipeline.features.alignment import align_faces, crop_face
 from pipeline.features.audio import log_mel, mfcc, resample
 from pipeline.features.characters.recogniser import recogniser
 from pipeline.features.characters.steps import step_windows
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.face_mesh import mesh_faces
+from pipeline.features.landmarks import spanned_box
 from pipeline.features.lip_parsing import refine_clip
 from pipeline.features.tracking import detect_video
 from pipeline.features.windows import to_int16
@@ -53,17 +54,17 @@ class Preprocessing:
 
         Raises ClipRejected ("no_face").
         """
-        landmarks = self._refined(self._find(image)[None], [image])[0]
-        matrix = TRANSFORMS[self.transform](landmarks[None], self.template)[0]
-        return crop_face(image, matrix, self.image_size), apply_similarity(matrix, landmarks)
+        found, box = self._find(image)
+        transforms, aligned = self._aligned(self._refined(found[None], [image]), box[None])
+        return crop_face(image, transforms[0], self.image_size), aligned[0]
 
     def video(self, path: Path) -> np.ndarray:
         """The landmarks of a video's face on the clock of `fps`, aligned as the corpus was: (T, 68, 2) in crop pixels.
 
         Raises ClipRejected where the video cannot be used.
         """
-        found = detect_video(path, self.fps, **self.landmarks).landmarks
-        return align_landmarks(self._refined(found, stream_frames(path, self.fps)), self.template, self.transform)[1]
+        found = detect_video(path, self.fps, **self.landmarks)
+        return self._aligned(self._refined(found.landmarks, stream_frames(path, self.fps)), found.boxes)[1]
 
     def speech(
         self, waveform: np.ndarray, sample_rate: int, n_frames: int, needs: Iterable[str]
@@ -84,17 +85,17 @@ class Preprocessing:
         scores = recogniser(self.characters["backend"], self.characters["model"])(waveform, sample_rate)
         return step_windows(scores, n_frames, self.fps)
 
-    def _find(self, image: np.ndarray) -> np.ndarray:
-        """The landmarks of the largest face, (68, 2), by the training's backend."""
+    def _find(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The landmarks of the largest face, (68, 2), and its box, by the training's backend."""
         if self.landmarks["backend"] == "mediapipe":
-            faces = next(mesh_faces([image]))
-            landmarks = faces[0] if faces else None
-        else:
-            box = detect_face(image)
-            landmarks = None if box is None else predict_landmarks(image, box)
-        if landmarks is None:
-            raise ClipRejected("no_face", "no face was found")
-        return landmarks
+            if faces := next(mesh_faces([image])):
+                return faces[0], spanned_box(faces[0])
+        elif (box := detect_face(image)) is not None:
+            return predict_landmarks(image, box), box
+        raise ClipRejected("no_face", "no face was found")
+
+    def _aligned(self, landmarks: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return align_faces(landmarks, boxes, self.template, self.transform, self.image_size)
 
     def _refined(self, landmarks: np.ndarray, frames: Iterable[np.ndarray]) -> np.ndarray:
         return landmarks if self._parser is None else refine_clip(landmarks, frames, self._parser)

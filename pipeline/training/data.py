@@ -19,23 +19,27 @@ from pipeline.errors import UserError
 from pipeline.features.smoothing import steadied
 
 FACES = ("fps", "landmarks", "face_parsing", "transform", "image_size", "template")
-# What the stages before training leave of each clip: where, how it is read, and what of about.json says how it was made.
+# What the stages before training leave of each clip: the stage's folder and what in it, how it is read, and what of the stage's
+# about.json says how it was made. {faces} stands for one of params.yaml's `faces`.
 SOURCES = {
-    "crops": ("alignment/crops", Shards, FACES),
-    "neutral": ("alignment/neutral", Shards, FACES),
-    "landmarks": ("alignment/landmarks", Tables, FACES),
-    "heatmaps": ("heatmaps/images", Shards, ("sigma",)),
-    "action_units": ("action_units/units", Tables, ("labels",)),
-    "waveform": ("audio_features/waveform", Shards, ("sample_rate",)),
-    "waveform_8000": ("audio_features/waveform_8000", Shards, ()),
-    "mel": ("audio_features/mel", Shards, ("mel",)),
-    "mfcc": ("audio_features/mfcc", Shards, ()),
-    "characters": ("character_features/windows", Shards, ("characters",)),
+    "crops": ("alignment/{faces}", "crops", Shards, FACES),
+    "neutral": ("alignment/{faces}", "neutral", Shards, FACES),
+    "landmarks": ("alignment/{faces}", "landmarks", Tables, FACES),
+    "heatmaps": ("heatmaps", "images", Shards, ("sigma",)),
+    "action_units": ("action_units", "units", Tables, ("labels",)),
+    "waveform": ("audio_features", "waveform", Shards, ("sample_rate",)),
+    "waveform_8000": ("audio_features", "waveform_8000", Shards, ()),
+    "mel": ("audio_features", "mel", Shards, ("mel",)),
+    "mfcc": ("audio_features", "mfcc", Shards, ()),
+    "characters": ("character_features", "windows", Shards, ("characters",)),
 }
 
 
 class ClipStore:
-    """The named sources (keys of SOURCES) as attributes, clip → array; and the table of those clips that each of them holds."""
+    """The named sources (keys of SOURCES) as attributes, clip → array; and the table of those clips that each of them holds.
+
+    faces: whose crops and landmarks these are, as a paper's parameters name them.
+    """
 
     crops: Shards
     neutral: Shards
@@ -48,11 +52,11 @@ class ClipStore:
     mfcc: Shards
     characters: Shards
 
-    def __init__(self, data: Path, *sources: str):
-        self.data, self.sources = data, sources
+    def __init__(self, data: Path, faces: str, *sources: str):
+        self.data, self.faces, self.sources = data, faces, sources
         for source in sources:
-            folder, kind, _ = SOURCES[source]
-            setattr(self, source, kind(data / folder))
+            _, kind, reader, _ = SOURCES[source]
+            setattr(self, source, reader(self._folder(source) / kind))
         clips = pd.read_parquet(data / "clips" / "clips.parquet").set_index("clip")
         self.clips = clips[[all(clip in getattr(self, source) for source in sources) for clip in clips.index]]
 
@@ -65,7 +69,7 @@ class ClipStore:
         """The training clips. Raises UserError where none is left."""
         clips = self.ids("train")
         if not clips:
-            raise UserError("no clip is left to train on; data/*/rejected.parquet says why")
+            raise UserError("no clip is left to train on; data/**/rejected.parquet says why")
         return clips
 
     @property
@@ -86,21 +90,25 @@ class ClipStore:
         """How the sources were made, by what the stages that made them say of it."""
         how = {}
         for source in self.sources:
-            folder, _, keys = SOURCES[source]
+            *_, keys = SOURCES[source]
             if keys:
-                about = read_about(self.data / Path(folder).parts[0])
+                about = read_about(self._folder(source))
                 how |= {key: about[key] for key in keys}
         return how
 
     def digest(self) -> str:
         """SHA-256 of all files that the sources consist of, and of the table of clips."""
-        folders = [self.data / SOURCES[source][0] for source in self.sources]
+        folders = [self._folder(source) / SOURCES[source][1] for source in self.sources]
         shards = [path for folder in folders for path in folder.glob("shard-*")]
         total = hashlib.sha256()
         for path in sorted([self.data / "clips" / "clips.parquet", *shards]):
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
         return total.hexdigest()
+
+    def _folder(self, source: str) -> Path:
+        """Of the stage that made it."""
+        return self.data / SOURCES[source][0].format(faces=self.faces)
 
 
 def images_to_tensor(images: np.ndarray) -> Tensor:
@@ -140,7 +148,7 @@ class Excerpts(ABC):
     def epoch(self, seed: int, number: int) -> Iterator[tuple[Tensor | None, ...]]:
         rng = np.random.default_rng([seed, number])
         clips = rng.permutation(self.train)
-        return self._batches(self.excerpt(clip, self._span(clip, rng), rng, augment=True) for clip in clips)
+        return self._batches(self.excerpt(clip, self.span(clip, rng), rng, augment=True) for clip in clips)
 
     def validation(self, seed: int) -> Iterator[tuple[Tensor | None, ...]]:
         """Clip by clip, with the same draws every time."""
@@ -148,7 +156,7 @@ class Excerpts(ABC):
             whole = slice(0, self.store.n_frames(clip))
             yield from self._batches(iter([self.excerpt(clip, whole, np.random.default_rng([seed, k]), augment=False)]))
 
-    def _span(self, clip: str, rng: np.random.Generator) -> slice:
+    def span(self, clip: str, rng: np.random.Generator) -> slice:
         """Where the excerpt lies; of a clip that is no longer, all of it."""
         n_frames = self.store.n_frames(clip)
         length = min(self.length or n_frames, n_frames)

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from pipeline.parameter_types import Schedule
 from pipeline.training.data import ClipStore
 
 # What a generator makes: frames, or a named tuple of them and the maps that they were composed from.
@@ -55,13 +56,20 @@ class Phase:
 
     weights: of the generator's terms; one whose weight is 0 is not computed. rates: learning rates by network, or by a part of
     one ("generator.audio_to_au"); "discriminators" stands for all that have none of their own. start: which networks of the
-    phase before it goes on from, the generator of the least validation error, or all of them as they were at the end.
+    phase before it goes on from, the generator of the least validation error, or all of them as they were at the end. steps: of
+    all epochs together, at which the last one ends; None = all are whole.
     """
 
     epochs: int
     weights: dict[str, float]
     rates: dict[str, float]
     start: Literal["best", "last"] = "best"
+    steps: int | None = None
+
+    @classmethod
+    def of(cls, lasting: Schedule, batches: Batches, *args: Any, **kwargs: Any) -> "Phase":
+        """With as many epochs as parameters say, or as their steps take with these batches."""
+        return cls(lasting.epochs or -(-lasting.steps // len(batches)), *args, steps=lasting.steps, **kwargs)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def train(
     machine = machine_for(chosen.device, recipe.precision or chosen.precision)
     key, state, rows = _key_of_all(recipe, code, machine), None, []
     for number, phase in enumerate(recipe.phases):
-        key = _digest(key, number, phase.weights, phase.rates, phase.start)
+        key = _digest(key, number, phase.weights, phase.rates, phase.start, phase.steps)
         report = partial(_report, losses, rows, number + 1)
         state = fit(machine, recipe, number, state, work / f"{key}.pt", report)
         rows = report(state["losses"])
@@ -78,7 +79,8 @@ def train(
         "training": name,
         "settings": fields_of(recipe.settings),
         "preprocessing": recipe.store.preprocessing,
-        "parameters": recipe.knobs | {"weights": last.weights, "rates": last.rates, "epochs": last.epochs},
+        "parameters": recipe.knobs
+        | {"weights": last.weights, "rates": last.rates, "epochs": last.epochs, "steps": last.steps},
         "epoch": kept["epoch"],
         "key": _digest(key, recipe.keep),
         **recipe.about,
@@ -110,7 +112,11 @@ def fit(
         # What follows depends on the seed and the epoch only: a resumed run is the same run.
         torch.manual_seed(seed * 1_000_003 + epoch)
         title = f"epoch {epoch + 1}/{phase.epochs}"
-        batches = tqdm(recipe.batches.epoch(seed, epoch), title, len(recipe.batches), unit="batch", disable=None)
+        n_batches = len(recipe.batches)
+        if phase.steps:
+            n_batches = min(n_batches, phase.steps - epoch * n_batches)
+        drawn = islice(recipe.batches.epoch(seed, epoch), n_batches)
+        batches = tqdm(drawn, title, n_batches, unit="batch", disable=None)
         terms, rate = learn(objective, networks, phase, batches)
         check_finite(terms, epoch + 1, recipe)
         error = validation_error(machine.fabric, recipe, objective, seed)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from pipeline import code
 from pipeline.corpus import incremental
@@ -17,6 +18,7 @@ from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError, one_line_errors
 from tests.corpus.clip_work import content, make, run
 
+ROOT = Path(__file__).parents[2]
 SEEDS = {f"clip{k}": k for k in range(40)}
 
 
@@ -229,3 +231,22 @@ def test_a_fingerprint_is_of_the_stages_code_and_of_the_parameters_that_it_lists
         code._imports.cache_clear()
         code._meaning.cache_clear()
     assert len({first, *others}) == 4
+
+
+def test_of_a_foreach_only_the_items_own_parameters_count(tmp_path, monkeypatch):
+    """Another size of other faces makes none of these crops new."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+    def made_by(name, **faces):
+        both = {"small": {"image_size": 64, "transform": "per_frame"}, "large": {"image_size": 128, "transform": "box"}}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values | {"faces": both | faces}))
+        return fingerprint(f"alignment/{name}")
+
+    before = made_by("small")
+    assert made_by("small", large={"image_size": 96, "transform": "box"}) == before
+    assert made_by("small", small={"image_size": 96, "transform": "per_frame"}) != before
+    assert made_by("small", small={"image_size": 64, "transform": "box"}) != before
+    values["alignment"]["eye_height"] = 0.4
+    assert made_by("small") != before

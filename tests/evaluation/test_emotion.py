@@ -13,6 +13,7 @@ from pipeline.evaluation.emotion import (
     recognised_emotions,
     summarise_emotions,
 )
+from pipeline.evaluation.generated import Compared
 
 
 def test_confusions_by_hand():
@@ -61,11 +62,13 @@ def test_conditioned_systems_are_judged_in_all_emotions_and_the_others_in_their_
 
     own = pd.Series({"a": "HAP", "b": "SAD", "c": None})
     clips = in_shards(own.index)
-    write_shards(tmp_path / "plain" / "frames", ((clip, frames("SAD")) for clip in clips))
-    write_shards(tmp_path / "told" / "frames", ((clip, frames("NEU")) for clip in clips))
+    made = tmp_path / "synthesis"
+    write_shards(made / "plain" / "frames", ((clip, frames("SAD")) for clip in clips))
+    write_shards(made / "told" / "frames", ((clip, frames("NEU")) for clip in clips))
     for emotion in EMOTIONS:
-        write_shards(tmp_path / "told" / "emotions" / emotion, ((clip, frames(emotion)) for clip in clips))
-    table = recognised_emotions(lambda seen: EMOTIONS[seen[0, 0, 0, 0]], tmp_path, ["plain", "told"], own)
+        write_shards(made / "told" / "emotions" / emotion, ((clip, frames(emotion)) for clip in clips))
+    systems = [Compared(name, name, "small", name) for name in ("plain", "told")]
+    table = recognised_emotions({"small": lambda seen: EMOTIONS[seen[0, 0, 0, 0]]}, tmp_path, systems, own)
     plain, told = (table[table["system"] == system] for system in ("plain", "told"))
     assert list(plain["clip"]) == ["a", "b"] and list(plain["recognised"]) == ["SAD", "SAD"]
     assert len(told) == 18 and (told["wanted"] == told["recognised"]).all()

@@ -9,10 +9,11 @@ import skimage.data
 from pipeline.evaluation.evaluate import (
     METRICS,
     POOLED,
+    Clip,
     action_unit_details,
+    compare,
     counts,
     evaluate_clip,
-    evaluate_systems,
     intervals,
     measure,
     pooled_intervals,
@@ -40,8 +41,8 @@ def crops():
 
 
 def evaluated(generated):
-    found = {system: detect_landmarks(frames) for system, frames in generated.items()}
-    return evaluate_systems(generated, found, TEMPLATE, fps=25)
+    clips = {system: Clip(frames, detect_landmarks(frames)) for system, frames in generated.items()}
+    return {system: compare(clips["ground_truth"], clip, TEMPLATE, fps=25) for system, clip in clips.items()}
 
 
 def test_the_truth_has_the_best_score_and_a_shifted_clip_a_worse_one(crops):
@@ -153,6 +154,38 @@ def test_sizes_that_differ_are_an_error(crops):
         evaluate_clip(crops, crops[:, :32, :32], TEMPLATE)
 
 
+def test_at_its_own_size_a_clip_is_what_it_is(crops):
+    """With one size for all, the table at a common size is that of the systems' own."""
+    clip = Clip(crops, detect_landmarks(crops))
+    assert clip.at(64) is clip
+
+
+@pytest.mark.parametrize("size", [32, 128])
+def test_at_another_size_distances_are_so_much_smaller_or_larger_and_shares_are_the_same(crops, size):
+    truth = Clip(crops, detect_landmarks(crops))
+    landmarks = truth.landmarks.copy()
+    landmarks[:, 60] += [3, 0]
+    generated = Clip(np.clip(crops.astype(int) + 20, 0, 255).astype(np.uint8), landmarks)
+    own = compare(truth, generated, TEMPLATE, 25).metrics
+    other = compare(truth.at(size), generated.at(size), TEMPLATE, 25).metrics
+    assert other["lmd"] == pytest.approx(own["lmd"] * size / 64) and own["lmd"] > 0.1
+    for metric in ("lmd_iod", "nlmd", "no_face", "mouth_correlation", "mouth_lag"):
+        np.testing.assert_allclose(other[metric], own[metric], rtol=1e-9)
+
+
+def test_landmarks_stay_on_what_they_mark_at_any_size():
+    """A bright dot, whose place is the landmark: pixel centres lie at whole numbers."""
+    for size in (32, 128, 160):
+        frames = np.zeros((1, 64, 64, 3), np.uint8)
+        frames[0, 22:27, 40:45] = 250
+        clip = Clip(frames, np.full((1, 68, 2), [42.0, 24.0])).at(size)
+        weights = clip.frames[0, ..., 0].astype(float)
+        rows, columns = np.mgrid[:size, :size]
+        centre = [(weights * columns).sum() / weights.sum(), (weights * rows).sum() / weights.sum()]
+        np.testing.assert_allclose(clip.landmarks[0, 0], centre, atol=0.1)
+        assert clip.frames.shape == (1, size, size, 3)
+
+
 def test_the_signature_names_what_changes_the_figures():
-    text = str(signature(64, 256))
+    text = str(signature("small: 64 px, per_frame", 256))
     assert "64 px" in text and "256 px" in text and "dlib" in text

@@ -34,7 +34,8 @@ def test_a_constant_offset_of_one_mouth_point_costs_distance_and_no_velocity(fac
 
 
 def test_the_truth_is_perfect_and_a_still_face_has_no_correlation(face):
-    summary = summarise_motion({"a": face}, {"late": {"a": np.roll(face, 2, axis=0)}}, fps=25)
+    tracks = {"ground_truth": face, "static": face[:1].repeat(20, axis=0), "late": np.roll(face, 2, axis=0)}
+    summary = {name: summarise_motion({"a": face}, {"a": track}, fps=25) for name, track in tracks.items()}
     assert summary["ground_truth"]["lmd"] == 0 and summary["ground_truth"]["mouth_correlation"] == 1
     assert summary["static"]["mouth_correlation"] is None and summary["static"]["blink_rate"] == 0
     assert summary["late"]["velocity_iod"] > summary["static"]["velocity_iod"] > 0

@@ -3,8 +3,11 @@ import pytest
 from scipy.spatial import procrustes
 
 from pipeline.features.alignment import (
+    align_faces,
     align_landmarks,
     apply_similarity,
+    box_template,
+    box_transforms,
     crop_face,
     first_frame_transforms,
     fit_similarity,
@@ -121,3 +124,57 @@ def test_the_first_frames_transform_is_kept_while_the_head_wanders():
     np.testing.assert_allclose(transforms[0], fit_similarity(*three))
     _, aligned = align_landmarks(np.array([face] * 8), target, "first_frame")
     np.testing.assert_allclose(aligned[0], apply_similarity(transforms[0], face), atol=1e-4)
+
+
+def test_a_box_becomes_the_crop(portrait):
+    """Its edges are the crop's: the first pixel of a box of 80 px lands, in a crop of 40, half a pixel before its first."""
+    (matrix,) = box_transforms(np.array([[100, 50, 179, 129]]), 40)
+    np.testing.assert_allclose(matrix[:, :2], np.eye(2) / 2)
+    np.testing.assert_allclose(
+        apply_similarity(matrix, np.array([[99.5, 49.5], [179.5, 129.5]])), [[-0.5] * 2, [39.5] * 2]
+    )
+    # The picture alone, as anybody would cut and shrink it.
+    (matrix,) = box_transforms(np.array([[40, 60, 199, 219]]), 80)
+    cut = portrait[60:220, 40:200].reshape(80, 2, 80, 2, 3).mean(axis=(1, 3))
+    assert np.abs(crop_face(portrait, matrix, 80) - cut).max() <= 1
+
+
+def test_a_box_that_is_no_square_lies_within_the_crop():
+    (matrix,) = box_transforms(np.array([[10, 20, 29, 59]]), 40)
+    np.testing.assert_allclose(apply_similarity(matrix, np.array([[19.5, 39.5]])), [[19.5, 19.5]])
+    np.testing.assert_allclose(apply_similarity(matrix, np.array([[19.5, 19.5], [19.5, 59.5]]))[:, 1], [-0.5, 39.5])
+
+
+def test_a_box_that_jumps_lets_the_crop_glide():
+    """By 10 px once: no two frames are farther apart than 1/25 of it. What was not found is as its neighbours."""
+    boxes = np.repeat([[100, 100, 179, 179]], 80, axis=0)
+    boxes[40:] += [10, 0, 10, 0]
+    places = box_transforms(boxes, 80)[:, 0, 2]
+    steps = -np.diff(places)
+    assert steps.max() == pytest.approx(10 / 25) and (steps > -1e-9).all() and steps.sum() == pytest.approx(10)
+    boxes[[3, 50, 79]] = 0
+    np.testing.assert_allclose(box_transforms(boxes, 80)[:, 0, 2], places)
+
+
+def test_faces_by_boxes_are_not_turned_and_their_mean_is_the_template():
+    face = symmetrical_face() * 10 + 140
+    tilted = apply_similarity(similarity(1, 20, (40, -30)), face)
+    boxes = np.repeat([[100, 100, 179, 179]], 5, axis=0)
+    transforms, aligned = align_faces(np.repeat(tilted[None], 5, axis=0), boxes, None, "box", 112)
+    expected = (tilted - 99.5) * 112 / 80 - 0.5
+    np.testing.assert_allclose(aligned, np.repeat(expected[None], 5, axis=0), rtol=1e-6)
+    assert (transforms[:, 0, 1] == 0).all()
+    other = face + np.array([4, 0])
+    mean = box_template([(track[None], boxes[:1]) for track in (face, other)], 112)
+    np.testing.assert_allclose(mean, (face + np.array([2, 0]) - 99.5) * 112 / 80 - 0.5, rtol=1e-5)
+
+
+def test_the_other_transforms_need_no_box():
+    landmarks = np.repeat(symmetrical_face()[None] * 10, 4, axis=0)
+    target = symmetrical_face()
+    for transform in ("per_frame", "first_frame"):
+        ours, theirs = (
+            align_faces(landmarks, None, target, transform, 64),
+            align_landmarks(landmarks, target, transform),
+        )
+        assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))

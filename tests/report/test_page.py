@@ -6,6 +6,7 @@ import yaml
 
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
+from pipeline.evaluation.generated import Compared
 from pipeline.features.blinks import Blinks
 from pipeline.report import pictures
 from pipeline.report.page import LABELS, MOTION_LABELS, SILENCE_LABELS, render_page
@@ -29,6 +30,7 @@ def content():
     return {
         "means": {"kesim_erzin_speech": dict.fromkeys(LABELS, 0.5) | {"au_f1": None}},
         "intervals": {"kesim_erzin_speech": dict.fromkeys(LABELS) | {"lmd": [0.4, 0.6]}},
+        "common": {"size": 64, "means": {"kesim_erzin_speech": dict.fromkeys(LABELS, 0.5) | {"au_f1": None}}},
         "signature": "crop: 64 px",
         "n_clips": 3,
         "split": "test",
@@ -59,6 +61,15 @@ def test_sections_without_content_are_absent(content):
     assert page.startswith("<!doctype html>")
     assert "<h2>Emotions" not in page and "<h2>Silence" not in page and "[0.400, 0.600]" in page
     assert "<td>0.750 <small>(0.500)</small><td>–</tr>" in page.replace("\n", "")
+
+
+def test_one_size_for_all_is_said_and_another_has_a_table(content):
+    page = render_page(**content).replace("\n", " ")
+    assert "All frames are of 64 px, the common size" in page and page.count("<th>PSNR") == 1
+    of_another = {"size": 128, "means": {"kesim_erzin_speech": dict.fromkeys(LABELS, 0.25)}}
+    content["common"] = of_another | {"intervals": content["intervals"]}
+    page = render_page(**content).replace("\n", " ")
+    assert "brought to 128 px" in page and page.count("<th>PSNR") == 2 and "<td>0.250" in page
 
 
 def test_what_a_perceptual_loss_was_made_of_is_said(content):
@@ -101,6 +112,10 @@ def test_a_row_of_the_confusion_matrix_is_dark_where_its_clips_are(tmp_path):
     assert 0.02 < dark.mean() < 0.2
 
 
+TRUTH = Compared("ground_truth", "ground_truth", "small", "references/small/ground_truth")
+FOLLOWS, MAITY = (Compared(name, name, "small", name) for name in ("kesim_erzin_landmark", "maity"))
+
+
 @pytest.fixture
 def data(tmp_path):
     """Two clips of one system: photos as bright as 10 and 20, silence 30, and emotions 100 and on."""
@@ -109,7 +124,7 @@ def data(tmp_path):
         frames = {clip: np.full((7, 64, 64, 3), value, np.uint8) for clip, value in clips.items()}
         write_shards(tmp_path / folder, ((clip, frames[clip]) for clip in in_shards(frames)))
 
-    write("alignment/crops", a=10, b=20)
+    write("synthesis/references/small/ground_truth/frames", a=10, b=20)
     write("synthesis/maity/silence", a=30, b=30)
     write("synthesis/kesim_erzin_landmark/frames", a=40, b=40)
     for k, emotion in enumerate(EMOTIONS):
@@ -118,19 +133,19 @@ def data(tmp_path):
 
 
 def test_the_grid_holds_the_photo_and_each_emotion(data):
-    grid = emotion_grid(data, "maity", ["a", "b"])
+    grid = emotion_grid(data, MAITY, TRUTH, ["a", "b"])
     left = grid.shape[1] - 7 * 96
     seen = grid[22 + 48 :: 96, left + 80 :: 96, 0]
     assert seen.tolist() == [[10, *range(100, 106)], [20, *range(110, 116)]]
 
 
 def test_sheets_of_silence_show_the_photo_and_whoever_was_shown_silence(data):
-    paths = silence_sheets(data, data / "report", ["kesim_erzin_landmark", "maity"], {"b"}, step=5, n_photos=3)
+    paths = silence_sheets(data, data / "report", [TRUTH, FOLLOWS, MAITY], {"b"}, step=5, n_photos=3)
     assert [path.stem for path in paths] == ["b"]
     sheet = cv2.imread(str(paths[0]))
     assert sheet.shape[0] == 2 * 96 and sheet[48, -20, 0] == 255  # the photo once, above two frames
     assert sheet[96 + 80, -20, 0] == 30
-    assert silence_sheets(data, data / "report", ["kesim_erzin_landmark"], {"b"}, step=5, n_photos=3) == []
+    assert silence_sheets(data, data / "report", [TRUTH, FOLLOWS], {"b"}, step=5, n_photos=3) == []
 
 
 def test_every_loss_has_a_panel_with_a_line_for_each_training_that_has_it(tmp_path, monkeypatch):

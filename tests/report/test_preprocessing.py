@@ -53,7 +53,7 @@ def test_each_fault_names_its_clip():
     aligned.loc["clip3", "jitter_raw"] = 0.07
     sound.loc["clip4", "silent_share"] = 0.5
     aligned.loc["clip5", "reason"] = "failed"
-    figures = figures_by_clip({"landmarks": faces, "alignment": aligned, "audio_features": sound}, sync, fps=25)
+    figures = figures_by_clip(faces, aligned, sound, sync, fps=25)
     found = {
         name: worst(figures, name, 1).index[0] for name in ("seconds", "eye_distance", "missing", "jitter", "silent")
     }
@@ -67,7 +67,7 @@ def test_rejected_clips_are_shown_as_far_as_they_can_be_read(tmp_path, make_clip
     for stage in (
         "clips",
         "landmarks",
-        "alignment",
+        "alignment/small",
         "heatmaps",
         "action_units",
         "audio_features",
@@ -79,14 +79,14 @@ def test_rejected_clips_are_shown_as_far_as_they_can_be_read(tmp_path, make_clip
         if stage == "landmarks":
             rows = [(name, stage, "no_face", name) for name in ("a", "broken", "b", "c", "d", "e")]
             rows += [("f", stage, "unsteady", "f")]
-        (tmp_path / stage).mkdir()
+        (tmp_path / stage).mkdir(parents=True)
         table = pd.DataFrame(rows, columns=["clip", "stage", "reason", "detail"], dtype=str)
         table.to_parquet(tmp_path / stage / "rejected.parquet")
     names = ["a", "broken", "b", "c", "d", "e", "f"]
     videos = [str(make_clip(tmp_path / f"{name}.mp4", n_frames=30)) for name in names]
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     pd.DataFrame({"clip": names, "video": videos}).to_parquet(tmp_path / "clips" / "clips.parquet")
-    shown = rejected_pictures(tmp_path, fps=25)
+    shown = rejected_pictures(tmp_path, ["small"], fps=25)
     # Four of each reason, one of which cannot be opened.
     assert list(shown) == ["a: no_face", "b: no_face", "c: no_face", "f: unsteady"]
     assert all(pictures.shape == (3, 96, 96, 3) for pictures in shown.values())

@@ -1,14 +1,16 @@
 """What a system does with anybody's photo, video and speech is what its training's stages did."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipeline.corpus.about import read_about
 from pipeline.errors import ClipRejected
-from pipeline.features.alignment import align_landmarks, crop_faces, template
+from pipeline.features.alignment import align_faces, align_landmarks, crop_faces, fit_similarity, template
 from pipeline.features.audio import log_mel, mfcc
 from pipeline.features.detection import detect_face, predict_landmarks
-from pipeline.features.landmarks import LEFT_EYE, RIGHT_EYE
+from pipeline.features.landmarks import LEFT_EYE, NOSE, RIGHT_EYE
 from pipeline.features.tracking import detect_video
 from pipeline.systems.preprocessing import Preprocessing
 from pipeline.video import read_audio, stream_frames
@@ -57,7 +59,34 @@ def test_speech_becomes_the_features_of_the_stages(preprocessing, speech):
 
 
 def test_it_is_read_from_what_the_stages_say(data):
-    about = read_about(data / "alignment") | read_about(data / "heatmaps")
+    about = read_about(data / "alignment" / "small") | read_about(data / "heatmaps")
     preprocessing = Preprocessing.of(about)
     assert (preprocessing.fps, preprocessing.image_size, preprocessing.sigma) == (25, 64, 1)
     assert preprocessing.mel is None and preprocessing.template.shape == (68, 2)
+
+
+def test_a_photos_box_is_the_crop(preprocessing, portrait):
+    """As Chen S. 2021 crops: what the detector's box holds, and nothing turned."""
+    crop, landmarks = replace(preprocessing, transform="box", image_size=112).photo(portrait)
+    box = detect_face(portrait)
+    found = predict_landmarks(portrait, box)
+    scale = 112 / (box[2] - box[0] + 1)
+    np.testing.assert_allclose(landmarks, (found - box[:2] + 0.5) * scale - 0.5, atol=0.5)
+    assert crop.shape == (112, 112, 3) and crop.std() > 20
+
+
+def test_a_photo_is_aligned_by_its_own_three_points(preprocessing, portrait):
+    """Maity's transform, of a video's first frame: a photo has no other."""
+    _, landmarks = replace(preprocessing, transform="first_frame").photo(portrait)
+    three = [
+        np.array([face[part].mean(axis=0) for part in (RIGHT_EYE, LEFT_EYE, NOSE)])
+        for face in (landmarks, preprocessing.template)
+    ]
+    np.testing.assert_allclose(fit_similarity(*three), np.eye(2, 3), atol=1e-4)
+
+
+def test_a_video_by_boxes_is_aligned_as_the_corpus_is(preprocessing, make_clip, tmp_path):
+    video = make_clip(tmp_path / "clip.mp4", 12)
+    found = detect_video(video, 25, **LANDMARKS)
+    _, aligned = align_faces(found.landmarks, found.boxes, None, "box", 64)
+    np.testing.assert_array_equal(replace(preprocessing, transform="box").video(video), aligned)

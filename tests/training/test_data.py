@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.corpus.about import write_about
+from pipeline.corpus.about import read_about, write_about
 from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.errors import UserError
 from pipeline.training.data import (
@@ -40,7 +40,7 @@ class Drawing(Excerpts):
 
 @pytest.fixture
 def store(data):
-    return ClipStore(data, "crops", "heatmaps", "mel")
+    return ClipStore(data, "small", "crops", "heatmaps", "mel")
 
 
 def equal(a, b):
@@ -122,13 +122,13 @@ def test_test_clips_are_never_trained_on(store):
 
 def test_a_corpus_without_validation_clips_is_validated_on_training_clips(data):
     splits(data, ["train"] * 5 + ["test"])
-    assert ClipStore(data, "crops").validation == ["clip0", "clip1", "clip2", "clip3"]
+    assert ClipStore(data, "small", "crops").validation == ["clip0", "clip1", "clip2", "clip3"]
 
 
 def test_a_corpus_without_training_clips_is_one_line(data):
     splits(data, ["test"] * 6)
-    store = ClipStore(data, "crops")
-    with pytest.raises(UserError, match=r"no clip is left to train on; data/\*/rejected\.parquet says why"):
+    store = ClipStore(data, "small", "crops")
+    with pytest.raises(UserError, match=r"no clip is left to train on; data/\*\*/rejected\.parquet says why"):
         Drawing(store, 8)
 
 
@@ -140,13 +140,13 @@ def splits(data, names):
 def test_a_clip_that_a_stage_rejected_is_not_used(data):
     shutil.rmtree(data / "audio_features" / "mel")
     write_shards(data / "audio_features" / "mel", [("clip0", np.zeros((30, 60), np.float32))])
-    assert ClipStore(data, "crops", "heatmaps", "mel").ids("train") == ["clip0"]
-    assert ClipStore(data, "crops", "heatmaps").ids("train") == ["clip0", "clip1", "clip2"]
+    assert ClipStore(data, "small", "crops", "heatmaps", "mel").ids("train") == ["clip0"]
+    assert ClipStore(data, "small", "crops", "heatmaps").ids("train") == ["clip0", "clip1", "clip2"]
 
 
 def test_a_clip_has_as_many_frames_as_pictures_or_landmarks(data):
     for sources in (("crops",), ("landmarks",), ("crops", "landmarks")):
-        assert [ClipStore(data, *sources).n_frames(f"clip{k}") for k in range(6)] == list(range(14, 20))
+        assert [ClipStore(data, "small", *sources).n_frames(f"clip{k}") for k in range(6)] == list(range(14, 20))
 
 
 def test_a_short_clip_is_held_at_its_last_frame():
@@ -156,19 +156,19 @@ def test_a_short_clip_is_held_at_its_last_frame():
 
 def test_the_sources_say_how_they_were_made(data):
     faces = {"fps", "landmarks", "face_parsing", "transform", "image_size", "template"}
-    assert ClipStore(data, "crops").preprocessing.keys() == faces
-    how = ClipStore(data, "crops", "heatmaps", "mel", "characters").preprocessing
+    assert ClipStore(data, "small", "crops").preprocessing.keys() == faces
+    how = ClipStore(data, "small", "crops", "heatmaps", "mel", "characters").preprocessing
     assert how.keys() == faces | {"sigma", "mel", "characters"}
     assert how["fps"] == 25 and how["image_size"] == 64 and how["sigma"] == 1 and how["mel"]["mel_bands"] == 60
     write_about(data / "heatmaps", sigma=2.5)
-    assert ClipStore(data, "crops", "heatmaps").preprocessing["sigma"] == 2.5
+    assert ClipStore(data, "small", "crops", "heatmaps").preprocessing["sigma"] == 2.5
     # MFCC are made in one way only.
-    assert ClipStore(data, "mfcc").preprocessing == {}
+    assert ClipStore(data, "small", "mfcc").preprocessing == {}
 
 
 def test_a_digest_is_of_the_sources_and_the_table_of_clips(data, tmp_path_factory):
     def digest(folder=data):
-        return ClipStore(folder, "crops", "mel").digest()
+        return ClipStore(folder, "small", "crops", "mel").digest()
 
     before = digest()
     assert digest(shutil.copytree(data, tmp_path_factory.mktemp("elsewhere") / "data")) == before
@@ -187,3 +187,14 @@ def rewrite(folder, clip):
     arrays = {name: np.array(shards[name]) for name in (f"clip{k}" for k in range(6))}
     arrays[clip].flat[0] += 1
     write_shards(folder, ((name, arrays[name]) for name in in_shards(arrays)))
+
+
+def test_faces_of_another_name_are_other_crops(data):
+    """Speech is the same for all; what was cut, and how, is each one's own."""
+    shutil.copytree(data / "alignment" / "small", data / "alignment" / "large")
+    write_about(data / "alignment" / "large", **read_about(data / "alignment" / "small") | {"image_size": 128})
+    rewrite(data / "alignment" / "large" / "crops", "clip0")
+    small, large = (ClipStore(data, name, "crops", "mel") for name in ("small", "large"))
+    assert (small.preprocessing["image_size"], large.preprocessing["image_size"]) == (64, 128)
+    assert small.digest() != large.digest() and not np.array_equal(small.crops["clip0"], large.crops["clip0"])
+    assert np.array_equal(small.mel["clip0"], large.mel["clip0"])

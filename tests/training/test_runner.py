@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from torch.optim import SGD, Adam
 
 from pipeline.errors import UserError
+from pipeline.parameter_types import Schedule
 from pipeline.training.machine import machine_for
 from pipeline.training.recipe import Phase
 from pipeline.training.runner import detached, serves
@@ -217,6 +218,35 @@ def test_each_step_leaves_the_other_side_alone(bench):
 
     bench.train(recipe(phase(epochs=2), objective=watched.objective, optimizer=optimizer))
     assert steps == [1, 0] * 3 * 2  # judges first, three batches, two epochs
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(8, 3), (9, 3), (2, 1)])
+def test_a_phase_of_so_many_steps_ends_with_them(bench, steps, epochs):
+    """An epoch has three batches here: the last one ends where the steps do, and is judged as any."""
+    lasting = phase_of(epochs=None, steps=steps)
+    assert lasting.epochs == epochs
+    bench.train(recipe(lasting))
+    (path,) = (bench.folder / "work").glob("*.pt")
+    state = torch.load(path, weights_only=True)
+    taken = state["optimizers"]["generator"]["state"].values()
+    assert {int(of_one["step"]) for of_one in taken} == {steps} and len(bench.losses) == epochs
+    # They are the steps of whole epochs, as far as they go.
+    path.unlink()
+    bench.train(recipe(phase_of(epochs=3, steps=None)))
+    (path,) = (bench.folder / "work").glob("*.pt")
+    whole = torch.load(path, weights_only=True)["networks"]["generator"]
+    same = [torch.equal(weights, state["networks"]["generator"][name]) for name, weights in whole.items()]
+    assert all(same) if steps == 9 else not any(same)
+
+
+def phase_of(**lasting):
+    return Phase.of(Schedule(**lasting), NumberBatches(3), dict(TERMS), dict(RATES))
+
+
+def test_a_schedule_is_of_epochs_or_of_steps():
+    for wrong in ({"epochs": 3, "steps": 9}, {"epochs": None, "steps": None}):
+        with pytest.raises(ValueError, match="either epochs or steps is needed"):
+            Schedule(**wrong)
 
 
 def test_the_fake_that_judges_see_has_no_history():

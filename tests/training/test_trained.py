@@ -172,7 +172,7 @@ def test_a_reason_stands_in_the_place_of_a_network(folder, network):
 
 def test_the_stage_of_a_folder(folder, tmp_path):
     assert stage_of(folder) == "paper_blink"
-    assert stage_of(tmp_path / "data" / "trained" / "emotion_classifier") == "emotion_classifier"
+    assert stage_of(tmp_path / "data" / "trained" / "emotion_classifier@small") == "emotion_classifier@small"
     assert stage_of(tmp_path / "somewhere") == "somewhere"
 
 

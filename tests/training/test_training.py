@@ -351,7 +351,7 @@ def test_what_is_left_says_how_it_was_made(bench):
     about = read_trained(bench.out)
     assert about["training"] == "toy" and about["settings"] == {"units": 4, "dropout": 0.3}
     assert about["preprocessing"] == {"fps": 25} and about["features"] == "of VGG-19"
-    made_with = {"betas": [0.9, 0.999], "weights": TERMS, "rates": RATES, "epochs": 3}
+    made_with = {"betas": [0.9, 0.999], "weights": TERMS, "rates": RATES, "epochs": 3, "steps": None}
     assert about["parameters"] == made_with
 
 
@@ -418,7 +418,7 @@ def test_a_papers_training_starts_again_for_its_own_reasons_only(small, data, mo
     assert trains() and not trains()
     assert trains(seed=1) and trains(learning_rate=1e-2) and trains(excerpt_frames=4)
     # Pictures are nothing to this network.
-    rewrite(data / "alignment" / "crops", "clip0")
+    rewrite(data / "alignment" / "small" / "crops", "clip0")
     assert not trains()
     monkeypatch.setattr(stage, "fingerprint", lambda *modules: "code that does another thing")
     assert trains() and not trains()

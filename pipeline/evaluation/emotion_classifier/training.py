@@ -24,9 +24,12 @@ GAMMA = 0.4  # exponents from e^−0.4 to e^0.4
 HALF_RATE = 150
 
 
-def recipe(p: Parameters, data: Path) -> Recipe:
-    """Real clips of the training split, with their labels. Raises NothingToLearn where they do not show all six emotions."""
-    chosen, store = p.emotion_classifier, ClipStore(data, "crops")
+def recipe(p: Parameters, data: Path, faces: str) -> Recipe:
+    """Real clips of the training split, in the crops of `faces`, with their labels.
+
+    Raises NothingToLearn where they do not show all six emotions.
+    """
+    chosen, store = p.emotion_classifier, ClipStore(data, faces, "crops")
     store.clips = store.clips[store.clips["emotion"].isin(EMOTIONS)]
     shown = set(store.clips.loc[store.ids("train"), "emotion"])
     if shown != set(EMOTIONS):

@@ -26,9 +26,10 @@ PCA_STEP = 4
 def recipe(p: Parameters, data: Path) -> Recipe:
     """AT-net begins with what the training split knows of faces."""
     chosen = p.atvgnet.audio_to_landmark
-    store = ClipStore(data, "landmarks", "neutral", "mfcc")
+    store = ClipStore(data, p.atvgnet.faces, "landmarks", "neutral", "mfcc")
     faces = MeanFace(store, store.preprocessing["image_size"], len(chosen.boost))
     settings = Settings(p.atvgnet.width, chosen.boost)
+    batches = SpeechExcerpts(store, chosen.excerpt_frames, chosen.batch, faces)
 
     def objective(weights: dict[str, float]) -> AudioToLandmark:
         network = ATNet(settings)
@@ -40,10 +41,10 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         parameters="atvgnet.audio_to_landmark",
         seed=p.seed,
         store=store,
-        batches=SpeechExcerpts(store, chosen.excerpt_frames, chosen.batch, faces),
+        batches=batches,
         objective=objective,
         settings=settings,
-        phases=(Phase(chosen.epochs, {"components": 1.0}, {"generator": chosen.learning_rate}),),
+        phases=(Phase.of(chosen, batches, {"components": 1.0}, {"generator": chosen.learning_rate}),),
         knobs={"excerpt_frames": chosen.excerpt_frames, "batch": chosen.batch, "betas": p.atvgnet.betas},
         optimizer=partial(Adam, betas=tuple(p.atvgnet.betas), fused=True),
     )

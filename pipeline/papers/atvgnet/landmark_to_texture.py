@@ -17,17 +17,18 @@ from pipeline.training.recipe import Phase, Recipe
 def recipe(p: Parameters, data: Path) -> Recipe:
     """One GAN of VG-net and the discriminator that regresses landmarks."""
     chosen = p.atvgnet.landmark_to_texture
-    store = ClipStore(data, "crops", "landmarks")
+    store = ClipStore(data, p.atvgnet.faces, "crops", "landmarks")
     settings = Settings(store.preprocessing["image_size"], p.atvgnet.width)
+    batches = VideoExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.excerpts)
     rates = {"generator": chosen.learning_rate, "discriminators": chosen.learning_rate}
     return Recipe(
         parameters="atvgnet.landmark_to_texture",
         seed=p.seed,
         store=store,
-        batches=VideoExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.excerpts),
+        batches=batches,
         objective=lambda weights: LandmarkToTexture(settings, chosen.dynamic),
         settings=settings,
-        phases=(Phase(chosen.epochs, dict(chosen.weights), rates),),
+        phases=(Phase.of(chosen, batches, dict(chosen.weights), rates),),
         knobs=chosen.model_dump(include={"excerpt_frames", "batch", "excerpts", "dynamic"})
         | {"betas": p.atvgnet.betas},
         optimizer=partial(Adam, betas=tuple(p.atvgnet.betas), fused=True),

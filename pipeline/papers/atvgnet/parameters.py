@@ -4,19 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.parameter_types import Betas, Group, Positive, Rate, weights
+from pipeline.parameter_types import Betas, PaperParameters, Positive, Rate, Schedule, weights
 
 
-class AudioToLandmark(Group):
+class AudioToLandmark(Schedule):
     boost: Annotated[list[float], Field(min_length=1)]
-    epochs: Positive
     learning_rate: Rate
     excerpt_frames: Positive
     batch: Positive
 
 
-class LandmarkToTexture(Group):
-    epochs: Positive
+class LandmarkToTexture(Schedule):
     excerpts: Positive
     learning_rate: Rate
     excerpt_frames: Positive
@@ -25,7 +23,9 @@ class LandmarkToTexture(Group):
     weights: weights("pixel", "sequence", "landmark")
 
 
-class Parameters(Group):
+class Parameters(PaperParameters):
+    size_step = 32
+
     width: Rate
     betas: Betas
     audio_to_landmark: AudioToLandmark

@@ -32,7 +32,7 @@ SCALE = 0.1
 def recipe(p: Parameters, data: Path) -> Recipe:
     """Rare action units weigh more (Eq. 1)."""
     chosen = p.chen_s.au_classifier
-    store = ClipStore(data, "crops", "action_units")
+    store = ClipStore(data, p.chen_s.faces, "crops", "action_units")
     excerpts = FaceExcerpts(store, chosen.frames, chosen.batch)
     settings = AUClassifierSettings(store.preprocessing["image_size"], p.chen_s.width)
 

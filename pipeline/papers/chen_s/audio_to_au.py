@@ -26,7 +26,7 @@ from pipeline.training.recipe import Phase, Recipe
 def recipe(p: Parameters, data: Path) -> Recipe:
     """The module knows the mean and deviation of the training clips' MFCC; rare action units weigh more (Eq. 1)."""
     chosen = p.chen_s.audio_to_au
-    store = ClipStore(data, "landmarks", "mfcc", "action_units")
+    store = ClipStore(data, p.chen_s.faces, "landmarks", "mfcc", "action_units")
     excerpts = SpeechExcerpts(store, chosen.excerpt_frames, chosen.batch)
     mfcc = np.concatenate([store.mfcc[clip] for clip in store.train])
     settings = AudioToAUSettings(p.chen_s.width)

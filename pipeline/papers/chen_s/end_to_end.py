@@ -35,7 +35,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     """
     chosen, parts = p.chen_s.end_to_end, data / "trained" / "chen_s"
     whole, digests = dict(chosen.weights), {}
-    store = ClipStore(data, "crops", "mfcc", *(["action_units"] if whole["au"] else []))
+    store = ClipStore(data, p.chen_s.faces, "crops", "mfcc", *(["action_units"] if whole["au"] else []))
     listener, classifier, au_weights, vgg19, origin = None, None, None, None, None
     if chosen.au_features:
         listener, _ = load_network(parts / "audio_to_au", AudioToAU, AudioToAUSettings)

@@ -1,6 +1,6 @@
 """Chen S. 2021's group in params.yaml."""
 
-from pipeline.parameter_types import Betas, Group, Positive, Rate, weights
+from pipeline.parameter_types import Betas, Group, PaperParameters, Positive, Rate, weights
 
 
 class AudioToAU(Group):
@@ -38,7 +38,9 @@ class EndToEnd(Group):
     weights: weights("reconstruction", "identity", "perceptual", "au", "adversarial")
 
 
-class Parameters(Group):
+class Parameters(PaperParameters):
+    size_step = 16
+
     width: Rate
     betas: Betas
     audio_to_au: AudioToAU

@@ -26,7 +26,7 @@ INPUTS = {
 def recipe(p: Parameters, data: Path, training: str) -> Recipe:
     """training: a row of Table 1, a key of INPUTS."""
     chosen, row = p.kesim_erzin, getattr(p.kesim_erzin, training)
-    store = ClipStore(data, "crops", "heatmaps", "mel")
+    store = ClipStore(data, chosen.faces, "crops", "heatmaps", "mel")
     how = store.preprocessing
     columns = columns_per_frame(how["mel"]["sample_rate"], how["mel"]["window_ms"], how["fps"])
     settings = Settings(

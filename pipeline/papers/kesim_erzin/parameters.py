@@ -4,14 +4,16 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pipeline.parameter_types import Betas, Group, LearningRate, Positive, Rate, weights
+from pipeline.parameter_types import Betas, Group, LearningRate, PaperParameters, Positive, Rate, weights
 
 
 class Row(Group):
     weights: weights("frame", "sequence", "feature_matching")
 
 
-class Parameters(Group):
+class Parameters(PaperParameters):
+    size_step = 32
+
     width: Rate
     context_frames: Annotated[int, Field(ge=0)]
     decision_every: Positive

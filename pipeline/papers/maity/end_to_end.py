@@ -27,13 +27,14 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     Raises NothingToLearn where no training clip is labelled.
     """
     chosen, whole = p.maity, dict(p.maity.weights)
-    store = ClipStore(data, "crops", "landmarks", "waveform_8000")
+    store = ClipStore(data, chosen.faces, "crops", "landmarks", "waveform_8000")
     store.clips = store.clips[store.clips["emotion"].isin(EMOTIONS)]
     if not store.ids("train"):
         raise NothingToLearn(f"no training clip is labelled with an emotion ({', '.join(EMOTIONS)})")
     settings, vgg19, origin = Settings(store.preprocessing["image_size"], chosen.width), None, None
     if whole["perceptual"]:
         vgg19, origin = load_vgg19(p.perceptual.vgg19, p.perceptual.width)
+    batches = EmotionExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.augmentation)
     first, second = chosen.warm_up, chosen.adversarial
     first_weights = {name: weight if name in WARM_UP_TERMS else 0.0 for name, weight in whole.items()}
     judged = {"generator": second.learning_rate.generator, "discriminators": second.learning_rate.discriminator}
@@ -41,14 +42,14 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         parameters="maity",
         seed=p.seed,
         store=store,
-        batches=EmotionExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.augmentation),
+        batches=batches,
         objective=lambda weights: EmotionalTalkingFace(settings, weights, vgg19),
         settings=settings,
         phases=(
-            Phase(first.epochs, first_weights, {"generator": first.learning_rate}),
+            Phase.of(first, batches, first_weights, {"generator": first.learning_rate}),
             # From the first phase's best generator: at its rate the errors of successive epochs differ by a tenth, and the last
             # is any of them.
-            Phase(second.epochs, whole, judged, start="best"),
+            Phase.of(second, batches, whole, judged, start="best"),
         ),
         knobs=chosen.model_dump(include={"excerpt_frames", "batch", "augmentation", "betas"}),
         about={"perceptual": origin},

@@ -1,19 +1,19 @@
 """Maity 2024's group in params.yaml."""
 
-from pipeline.parameter_types import Betas, Group, LearningRate, Positive, Rate, Share, weights
+from pipeline.parameter_types import Betas, LearningRate, PaperParameters, Positive, Rate, Schedule, Share, weights
 
 
-class WarmUp(Group):
-    epochs: Positive
+class WarmUp(Schedule):
     learning_rate: Rate
 
 
-class Adversarial(Group):
-    epochs: Positive
+class Adversarial(Schedule):
     learning_rate: LearningRate
 
 
-class Parameters(Group):
+class Parameters(PaperParameters):
+    size_step = 32
+
     width: Rate
     betas: Betas
     excerpt_frames: Positive

@@ -20,7 +20,7 @@ from pipeline.training.recipe import Phase, Recipe
 def recipe(p: Parameters, data: Path) -> Recipe:
     """The last layer begins as the principal components of the training clips' displacements (§IV)."""
     chosen = p.sinha.audio_to_landmark
-    store = ClipStore(data, "characters", "landmarks", "neutral")
+    store = ClipStore(data, p.sinha.faces, "characters", "landmarks", "neutral")
     faces = face_statistics(store)
     excerpts = SpeechExcerpts(store, chosen.excerpt_frames, faces["mean_neutral"])
     moved = np.concatenate([excerpts.displacements(clip)[:, SPOKEN] for clip in excerpts.train])

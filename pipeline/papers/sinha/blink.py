@@ -60,7 +60,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
 
 def eye_windows(p: Parameters, data: Path) -> "EyeWindows":
     """The windows of the corpus in `data`."""
-    return EyeWindows(ClipStore(data, "landmarks", "neutral"), p.sinha.blink, p.seed)
+    return EyeWindows(ClipStore(data, p.sinha.faces, "landmarks", "neutral"), p.sinha.blink, p.seed)
 
 
 def untrained_network(windows: "EyeWindows", seed: int) -> BlinkNet:

@@ -8,13 +8,13 @@ PAPER = Paper(
     trainings={
         "audio_to_landmark": Training(
             reads=("alignment", "character_features"),
-            params=("sinha.width", "sinha.betas", "sinha.audio_to_landmark"),
+            params=("sinha.faces", "sinha.width", "sinha.betas", "sinha.audio_to_landmark"),
             error="mouth's points, % of the eyes' distance",
         ),
-        "blink": Training(reads=("alignment",), params=("sinha.blink",), error="MMD²"),
+        "blink": Training(reads=("alignment",), params=("sinha.faces", "sinha.blink"), error="MMD²"),
         "landmark_to_texture": Training(
             reads=("alignment",),
-            params=("sinha.width", "sinha.betas", "sinha.landmark_to_texture", "heatmaps"),
+            params=("sinha.faces", "sinha.width", "sinha.betas", "sinha.landmark_to_texture", "heatmaps"),
         ),
     },
     systems={

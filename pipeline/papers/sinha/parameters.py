@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.parameter_types import Betas, Group, Positive, Rate, weights
+from pipeline.parameter_types import Betas, Group, PaperParameters, Positive, Rate, weights
 
 Variance = Annotated[float, Field(gt=0, lt=1)]
 
@@ -36,7 +36,9 @@ class LandmarkToTexture(Group):
     weights: weights("pixel", "adversarial", "regularisation")
 
 
-class Parameters(Group):
+class Parameters(PaperParameters):
+    size_step = 4
+
     width: Rate
     betas: Betas
     audio_to_landmark: AudioToLandmark

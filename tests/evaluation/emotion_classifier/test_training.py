@@ -36,8 +36,8 @@ def make_clips(data, emotions=EMOTIONS):
     crops["unlabelled"] = face("NEU", 150, rng)
     (data / "clips").mkdir(parents=True)
     pd.DataFrame(rows).to_parquet(data / "clips" / "clips.parquet")
-    write_shards(data / "alignment" / "crops", ((clip, crops[clip]) for clip in in_shards(crops)))
-    np.save(data / "alignment" / "template.npy", rng.normal(32, 10, (68, 2)))
+    write_shards(data / "alignment" / "small" / "crops", ((clip, crops[clip]) for clip in in_shards(crops)))
+    np.save(data / "alignment" / "small" / "template.npy", rng.normal(32, 10, (68, 2)))
     write_abouts(data)
     return data
 
@@ -47,8 +47,8 @@ def train(parameters):
     """Train SMALL, with changes, on what is in `data`; gives the losses."""
 
     def run(data, **changes):
-        emotion_classifier.run(parameters(emotion_classifier=SMALL | changes), data, data / "metrics")
-        return pd.read_csv(data / "metrics" / "losses" / "emotion_classifier.csv")
+        emotion_classifier.run("small", parameters(emotion_classifier=SMALL | changes), data, data / "metrics")
+        return pd.read_csv(data / "metrics" / "losses" / "emotion_classifier@small.csv")
 
     return run
 
@@ -56,9 +56,9 @@ def train(parameters):
 def test_emotions_are_recognised_in_people_whom_training_did_not_see(train, tmp_path):
     losses = train(make_clips(tmp_path))
     assert list(losses) == ["phase", "epoch", "generator_cross_entropy", "validation_error"]
-    network, about = load(tmp_path / "trained" / "emotion_classifier")
-    assert about["training"] == "emotion_classifier" and about["preprocessing"]["image_size"] == 64
-    store = ClipStore(tmp_path, "crops")
+    network, about = load(tmp_path / "trained" / "emotion_classifier@small")
+    assert about["training"] == "emotion_classifier@small" and about["preprocessing"]["image_size"] == 64
+    store = ClipStore(tmp_path, "small", "crops")
     seen = [recognise(network, store.crops[clip]) for clip in store.ids("test")]
     assert seen == list(store.clips.loc[store.ids("test"), "emotion"])
 
@@ -68,11 +68,11 @@ def test_emotions_are_recognised_in_people_whom_training_did_not_see(train, tmp_
 )
 def test_a_corpus_that_cannot_teach_them_teaches_nothing(parameters, tmp_path, emotions, words):
     with pytest.raises(NothingToLearn, match=words):
-        recipe(parameters(), make_clips(tmp_path, emotions))
+        recipe(parameters(), make_clips(tmp_path, emotions), "small")
 
 
 def test_a_network_of_an_earlier_corpus_is_not_left_behind(train, tmp_path):
-    folder, data = tmp_path / "trained" / "emotion_classifier", make_clips(tmp_path)
+    folder, data = tmp_path / "trained" / "emotion_classifier@small", make_clips(tmp_path)
     train(data, epochs=1)
     labelled = pd.read_parquet(data / "clips" / "clips.parquet")
     labelled.assign(emotion=None).to_parquet(data / "clips" / "clips.parquet")
@@ -85,18 +85,18 @@ def test_a_network_of_an_earlier_corpus_is_not_left_behind(train, tmp_path):
 def test_the_rate_falls_with_the_steps(train, tmp_path):
     """18 labelled training clips by fours are five steps an epoch; the rate is half after 150. Weights decay."""
     train(make_clips(tmp_path), epochs=2, weight_decay=0.03)
-    (path,) = tmp_path.glob(".work/training/emotion_classifier/*.pt")
+    (path,) = tmp_path.glob(".work/training/emotion_classifier@small/*.pt")
     (group,) = torch.load(path, weights_only=True)["optimizers"]["generator"]["param_groups"]
     assert group["lr"] == pytest.approx(SMALL["learning_rate"] / (1 + 10 / 150)) and group["weight_decay"] == 0.03
 
 
 def test_a_missing_network_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="dvc repro emotion_classifier"):
-        load(tmp_path / "trained" / "emotion_classifier")
+    with pytest.raises(UserError, match="dvc repro emotion_classifier@small"):
+        load(tmp_path / "trained" / "emotion_classifier@small")
 
 
 def test_only_labelled_clips_are_shown_and_their_frames_are_from_all_over(tmp_path):
-    store = ClipStore(make_clips(tmp_path), "crops")
+    store = ClipStore(make_clips(tmp_path), "small", "crops")
     store.clips = store.clips[store.clips["emotion"].notna()]
     clips = LabelledClips(store, 3, batch=4)
     batches = list(clips.epoch(0, 0))
@@ -108,7 +108,7 @@ def test_only_labelled_clips_are_shown_and_their_frames_are_from_all_over(tmp_pa
 
 
 def test_what_an_epoch_shows_depends_on_the_seed_and_its_number_only(tmp_path):
-    store = ClipStore(make_clips(tmp_path), "crops")
+    store = ClipStore(make_clips(tmp_path), "small", "crops")
     store.clips = store.clips[store.clips["emotion"].notna()]
     one, other = (LabelledClips(store, 2, batch=4) for _ in range(2))
     list(one.epoch(0, 0))

@@ -26,7 +26,7 @@ def train(train_on, parameters):
 
 @pytest.fixture
 def faces(data):
-    return MeanFace(ClipStore(data, "landmarks", "neutral", "mfcc"), 64, 2)
+    return MeanFace(ClipStore(data, "small", "landmarks", "neutral", "mfcc"), 64, 2)
 
 
 def speech(faces, excerpt_frames=8, batch=2):

@@ -33,7 +33,7 @@ def train(train_on, parameters):
 
 @pytest.fixture
 def store(data):
-    return ClipStore(data, "crops", "landmarks")
+    return ClipStore(data, "small", "crops", "landmarks")
 
 
 def video(store, excerpts=1):

@@ -161,7 +161,7 @@ def test_a_baseline_has_nothing_that_judges(data, train, begun):
 
 @pytest.fixture
 def excerpts(talking):
-    return TalkingExcerpts(ClipStore(talking, "crops", "mfcc", "action_units"), 6, batch=2)
+    return TalkingExcerpts(ClipStore(talking, "small", "crops", "mfcc", "action_units"), 6, batch=2)
 
 
 def test_the_photo_is_the_first_frame_and_all_else_of_the_excerpt(excerpts):

@@ -43,7 +43,7 @@ def write_units(data, clips, missing=MISSING):
     for name, members in groupby(in_shards(clips), key=shard_of):
         rows = [(clip, tables[clip], k) for k, clip in enumerate(members)]
         write_table_shard(data / "action_units" / "units", name, rows)
-    write_shards(data / "alignment" / "crops", ((clip, crops[clip]) for clip in in_shards(clips)))
+    write_shards(data / "alignment" / "small" / "crops", ((clip, crops[clip]) for clip in in_shards(clips)))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def labelled(data):
 
 
 def store(data):
-    return ClipStore(data, "crops", "landmarks", "mfcc", "action_units")
+    return ClipStore(data, "small", "crops", "landmarks", "mfcc", "action_units")
 
 
 def equal(a, b):
@@ -137,7 +137,7 @@ def test_training_leaves_networks_that_recognise(labelled, parameters, train_on)
         assert occurrence[:3] == [0, 0, 0] and occurrence[3] == occurrence[4] == pytest.approx(0.5, abs=0.1)
     assert listener.about["preprocessing"]["fps"] == 25 and listener.about["settings"] == {"width": 0.125}
     assert classifier.about["settings"] == {"image_size": 64, "width": 0.125}
-    scores = recognition_scores(labelled)
+    scores = recognition_scores(labelled, "small")
     for split, frames in {"train": 12 + 13 + 14, "test_sentences": 16, "test": 17}.items():
         for network in scores.values():
             assert network[split]["frames"] == frames and network[split]["absent"] == ["AU10", "AU14", "AU20"]

@@ -39,7 +39,7 @@ LABELS = ["ANG", "HAP", "SAD", "HAP", "ANG", "NEU"]
 def data(data):
     """The made-up clips with emotions and waveforms at 8 kHz: a tone whose pitch is the clip's."""
     label(data, LABELS)
-    crops = ClipStore(data, "crops").crops
+    crops = ClipStore(data, "small", "crops").crops
     waveforms = {}
     for k in range(6):
         n = len(crops[f"clip{k}"]) * 320
@@ -77,7 +77,7 @@ def keys(keys_of, train):
 
 
 def excerpts(data, length=4, batch=2, augmentation=0.0):
-    store = ClipStore(data, "crops", "landmarks", "waveform_8000")
+    store = ClipStore(data, "small", "crops", "landmarks", "waveform_8000")
     return EmotionExcerpts(store, length, batch, augmentation)
 
 

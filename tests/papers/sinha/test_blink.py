@@ -37,11 +37,12 @@ def data(tmp_path):
     trembling = faces + rng.normal(0, 0.02, faces.shape)
     landmarks = dict(zip(clips, trembling.astype(np.float32), strict=True))
     write_shards(
-        tmp_path / "alignment" / "neutral", ((clip, neutral_face(landmarks[clip])) for clip in in_shards(landmarks))
+        tmp_path / "alignment" / "small" / "neutral",
+        ((clip, neutral_face(landmarks[clip])) for clip in in_shards(landmarks)),
     )
     tables = [(clip, frames_table(clip, {"points": landmarks[clip]}), 0) for clip in clips]
-    write_table_shard(tmp_path / "alignment" / "landmarks", "shard-00", tables)
-    np.save(tmp_path / "alignment" / "template.npy", faces[0, 0])
+    write_table_shard(tmp_path / "alignment" / "small" / "landmarks", "shard-00", tables)
+    np.save(tmp_path / "alignment" / "small" / "template.npy", faces[0, 0])
     write_abouts(tmp_path)
     return tmp_path
 

@@ -31,18 +31,18 @@ def train(train_on, parameters):
 
 @pytest.fixture
 def speech(data):
-    store = ClipStore(data, "characters", "landmarks", "neutral")
+    store = ClipStore(data, "small", "characters", "landmarks", "neutral")
     return SpeechExcerpts(store, 8, face_statistics(store)["mean_neutral"])
 
 
 @pytest.fixture
 def video(data):
-    return VideoExcerpts(ClipStore(data, "crops", "landmarks"), 8, sigma=1.0)
+    return VideoExcerpts(ClipStore(data, "small", "crops", "landmarks"), 8, sigma=1.0)
 
 
 def test_the_mean_neutral_face_counts_each_training_subject_once(data):
     """clip0 and clip1 are one person's, clip2 another's; the rest is not for training."""
-    store = ClipStore(data, "landmarks", "neutral")
+    store = ClipStore(data, "small", "landmarks", "neutral")
     faces = face_statistics(store)
     one = (store.neutral["clip0"] + store.neutral["clip1"]) / 2
     np.testing.assert_allclose(faces["mean_neutral"], (one + store.neutral["clip2"]) / 2, atol=1e-5)
@@ -51,7 +51,7 @@ def test_the_mean_neutral_face_counts_each_training_subject_once(data):
 
 def test_the_motion_of_the_made_up_mouths_is_found(data):
     """Their lower lips go down by the opening times the eyes' distance, and nothing else moves."""
-    faces = face_statistics(ClipStore(data, "landmarks", "neutral"))
+    faces = face_statistics(ClipStore(data, "small", "landmarks", "neutral"))
     motion = faces["opening_motion"] / inter_ocular_distance(faces["mean_neutral"])
     lower = [*range(55, 60), *range(65, 68)]
     np.testing.assert_allclose(motion[lower, 1], 1, atol=0.15)
@@ -94,6 +94,16 @@ def test_half_of_the_excerpts_are_mirrored(video, monkeypatch):
     assert np.mean(mirrored) == pytest.approx(0.5, abs=0.15)  # three standard deviations of 180 throws are 0.11
 
 
+def test_blinks_are_shown_more_often_than_they_happen(video):
+    """Of clip2's 16 frames the third closes the eyes: three of 9 spans of 8 frames hold it, and all that are drawn for it."""
+    video.blinks["clip2"] = [(2, 5)]
+    rng = np.random.default_rng(0)
+    spans = [video.span("clip2", rng) for _ in range(600)]
+    assert {span.stop - span.start for span in spans} == {8}
+    assert np.mean([span.start <= 2 for span in spans]) == pytest.approx(0.5 + 0.5 * 3 / 9, abs=0.06)
+    assert {span.start for span in spans} == set(range(9)), "a span may lie anywhere"
+
+
 @pytest.mark.parametrize("training", NETWORKS)
 def test_training_leaves_what_it_says(training, train):
     trained = train(training, epochs=2)
@@ -107,7 +117,7 @@ def test_training_leaves_what_it_says(training, train):
 def test_landmarks_are_drawn_in_use_as_they_were_in_training(data, train):
     """The parameter is a share of the eyes' distance on the template."""
     network, _ = load_network(train("landmark_to_texture", epochs=1).folder, *NETWORKS["landmark_to_texture"])
-    eyes = inter_ocular_distance(np.load(data / "alignment" / "template.npy"))
+    eyes = inter_ocular_distance(np.load(data / "alignment" / "small" / "template.npy"))
     assert network.settings.sigma == pytest.approx(0.052 * eyes)
 
 
@@ -116,7 +126,7 @@ def test_the_landmark_network_knows_its_features_and_its_faces(data, train):
     symbols = [*" abcdefghijklmnopqrstuvwxyz'", ""]
     assert about["preprocessing"]["characters"] == {"backend": "ctc", "model": None, "symbols": symbols}
     assert about["settings"]["symbols"] == 29
-    faces = face_statistics(ClipStore(data, "characters", "landmarks", "neutral"))
+    faces = face_statistics(ClipStore(data, "small", "characters", "landmarks", "neutral"))
     for name, value in faces.items():
         np.testing.assert_allclose(getattr(network, name), value, rtol=1e-5, atol=1e-5)
 
