@@ -123,6 +123,7 @@ def test_detection_in_a_system_that_does_not_exist(project, refusal):
     assert not (project / "data/detection").exists()
 
 
+@pytest.mark.slow
 def test_bad_clips_cost_themselves_and_the_others_go_through(project, make_clip, portrait):
     corpus = project / "corpus"
     usable = ["good0.mp4", "good1.mp4", "good2.mp4", 'it\'s "odd" .mp4', "line\nbreak.mp4", "-rf %d.mp4", "a:b.mkv"]

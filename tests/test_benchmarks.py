@@ -14,6 +14,8 @@ from pipeline.features.detection import find_faces, predict_landmarks
 from pipeline.features.landmarks import MOUTH
 from pipeline.video import write_video
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 NAMES = ["1001_IEO_NEU_XX", "1001_IWL_HAP_HI", "1015_IEO_NEU_XX"]  # IWL is held out, 1015 another speaker
 N_FRAMES = 20

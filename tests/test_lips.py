@@ -17,6 +17,8 @@ from pipeline.features.face_parsing import BiSeNet
 from pipeline.features.landmarks import MOUTH
 from pipeline.video import stream_frames
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -12,6 +12,8 @@ from pipeline.features.landmarks import mouth_opening
 from pipeline.features.tracking import detect_video
 from pipeline.video import is_silent, read_audio, read_frames, write_video
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def grid(real_clips):

@@ -11,6 +11,8 @@ import yaml
 
 from benchmarks.project import checkout, run
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("landmarks", "alignment small", "heatmaps")
 
 

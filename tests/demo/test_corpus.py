@@ -13,6 +13,8 @@ from pipeline.demo.corpus import clip_names, make_corpus
 from pipeline.features.landmarks import MOUTH, inter_ocular_distance, mouth_opening
 from pipeline.video import read_frames
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
