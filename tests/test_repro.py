@@ -220,7 +220,15 @@ def test_an_interrupted_run_leaves_nothing_behind(project):
     (project / "endless").touch()
     command = [sys.executable, "-m", "pipeline.repro"]
     process = subprocess.Popen(
-        command, cwd=project, env=environment(project), stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=project,
+        env=environment(project),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # where the tests ignore it, as in the background
     )
     wanted = ["left", "right"][: len(CORES)]
     wait_for(lambda: all((project / f"notes/{name}.pid").exists() for name in wanted))
