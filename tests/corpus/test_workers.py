@@ -41,6 +41,7 @@ def test_an_item_that_kills_its_worker_is_rejected_and_the_others_are_not():
     assert results.pop(4).reason == "crashed" and results == {x: x for x in range(10) if x != 4}
 
 
+@pytest.mark.slow
 def test_a_clusters_worker_that_dies_costs_its_item():
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
