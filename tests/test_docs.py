@@ -15,6 +15,12 @@ ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+# As DVC calls them: a stage of `foreach` is one for each of what it goes through.
+STAGES = {
+    f"{name}@{item}" if "foreach" in stage else name
+    for name, stage in DVC["stages"].items()
+    for item in (PARAMS[stage["foreach"].strip("${}")] if "foreach" in stage else [None])
+}
 # What a page makes up to explain itself.
 MADE_UP = {"docs/adding-a-system.md": "toy"}
 # How names of stages begin, and of systems: one that begins so has to be one of either.
@@ -120,9 +126,9 @@ def test_parameters_exist(page: str):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_stages_exist(page: str):
-    """`sinha_blink`; what `dvc repro` is given, and what it says that it runs. No stage is called NAME@ITEM."""
-    known, text, toy = {*DVC["stages"], *SYSTEMS}, text_of(page), MADE_UP.get(page)
-    # A name that is cut off, or a placeholder, is none: `kesim_erzin_` … , synthesis_NAME.
+    """`sinha_blink`, `alignment@small`; what `dvc repro` is given, and what it says that it runs."""
+    known, text, toy = {*STAGES, *SYSTEMS}, text_of(page), MADE_UP.get(page)
+    # Neither half a name (`kesim_erzin_` …) nor one with a word that stands for any (`synthesis_NAME`) names a stage.
     named = [name for name in quoted(page) if name.startswith(OWN) and re.fullmatch(r"[a-z_]+[a-z]", name)]
     named += [name for name in quoted(page) if re.fullmatch(r"\w+@\w+", name)]
     named += re.findall(r"Running stage '([^']+)'", text)
@@ -135,7 +141,7 @@ def test_stages_exist(page: str):
 def test_metrics_and_losses_exist(page: str):
     """`metrics/silence.json`: some stage makes it."""
     made = set()
-    for stage in DVC["stages"].values():
+    for stage in (written.get("do", written) for written in DVC["stages"].values()):
         for kind in ("outs", "metrics", "plots"):
             made |= {next(iter(out)) if isinstance(out, dict) else out for out in stage.get(kind, [])}
     named = re.findall(r"\bmetrics/[\w/]+\.(?:json|csv)", text_of(page))

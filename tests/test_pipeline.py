@@ -103,8 +103,12 @@ def test_a_changed_loss_weight_reruns_its_training_and_what_follows_and_going_ba
     assert not run(checkout, "git", "status", "--porcelain")
 
 
-def test_a_comment_in_a_papers_folder_trains_nothing_and_starts_no_other_paper(checkout, paper="sinha"):
-    """What starts finds that its code still means the same, and makes the same bytes, so that nothing follows."""
+def test_a_comment_in_a_papers_folder_trains_nothing_and_starts_no_other_paper(checkout):
+    """What starts finds that its code still means the same, and makes the same bytes, so that nothing follows.
+
+    Sinha's, which has most trainings; tests/test_dag.py holds every paper's stages apart by their lists.
+    """
+    paper = "sinha"
     for path in (checkout / "pipeline" / "papers" / paper).glob("*.py"):
         path.write_text(path.read_text() + "# a remark\n")
     trained = {path: path.read_bytes() for path in (checkout / "data/trained").rglob("*.safetensors")}

@@ -171,7 +171,7 @@ def test_a_stage_that_is_alone_has_all_cores(reproduced):
     assert {first["threads"][f"{library}_NUM_THREADS"] for library in ("OMP", "MKL", "OPENBLAS")} == {str(len(CORES))}
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="one core")
+@pytest.mark.skipif(len(CORES) < 2, reason="two stages at the same time, each on a core of its own, need two cores")
 def test_stages_run_at_the_same_time_on_cores_of_their_own(reproduced):
     ran = notes(reproduced[0])
     left, right = ran["left"], ran["right"]
