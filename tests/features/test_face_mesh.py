@@ -8,7 +8,7 @@ from pipeline.video import read_frames
 pytest.importorskip("mediapipe")
 
 from pipeline.features.face_mesh import VERTICES, ibug_landmarks, mesh_faces
-from pipeline.features.tracking import detect_clip
+from pipeline.features.tracking import LEAST_FRAMES, detect_clip
 
 REGIONS = {
     "jaw": slice(0, 17),
@@ -70,7 +70,7 @@ def test_a_mirrored_portrait_has_mirrored_points(portrait, found):
 
 
 def test_equal_runs_are_equal_and_silent(portrait, capfd):
-    frames = [np.roll(portrait, k, axis=1) for k in range(4)]
+    frames = [np.roll(portrait, k, axis=1) for k in range(LEAST_FRAMES)]
     first, second = (detect_clip(frames, "mediapipe", 25, 0.1, "clip") for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert first.has_face.all() and (first.n_faces == 1).all() and first.landmarks.dtype == np.float32
