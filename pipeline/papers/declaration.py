@@ -11,8 +11,8 @@ class Training:
     """What one stage trains, by `recipe` of a module in the paper's folder.
 
     reads: folders in data/ that it learns from, beside data/clips; "alignment" stands for that of the paper's `faces`. params:
-    what it reads of params.yaml, beside `seed` and `training`. after: trainings of the same paper whose networks it begins
-    with. module: where it is not the training's own name; `recipe` is then told which of the module's trainings is meant.
+    what it reads of params.yaml, beside `seed` and `training`. after: trainings of the same paper whose networks it
+    uses. module: where it is not the training's own name; `recipe` is then told which of the module's trainings is meant.
     error: what its validation error is, for plots.
     """
 

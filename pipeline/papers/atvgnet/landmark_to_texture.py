@@ -8,18 +8,28 @@ import numpy as np
 from torch.optim import Adam
 
 from pipeline.features.landmarks import MIRRORED
+from pipeline.papers.atvgnet import at_net
+from pipeline.papers.atvgnet.speak import speak
 from pipeline.papers.atvgnet.vg_net import LandmarkToTexture, Settings, Video, about_centre
+from pipeline.papers.seam import Seam
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, Excerpts, held, images_to_tensor
 from pipeline.training.recipe import Phase, Recipe
+from pipeline.training.trained import load_network
 
 
 def recipe(p: Parameters, data: Path) -> Recipe:
     """One GAN of VG-net and the discriminator that regresses landmarks."""
     chosen = p.atvgnet.landmark_to_texture
-    store = ClipStore(data, p.atvgnet.faces, "crops", "landmarks")
+    store = ClipStore(data, p.atvgnet.faces, "crops", "landmarks", *(["mfcc"] if chosen.predicted else []))
     settings = Settings(store.preprocessing["image_size"], p.atvgnet.width)
-    batches = VideoExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.excerpts)
+    seam, knobs = None, chosen.model_dump(include={"excerpt_frames", "batch", "excerpts", "dynamic", "predicted"})
+    if chosen.predicted:
+        first_half = data / "trained/atvgnet/audio_to_landmark"
+        network, about = load_network(first_half, at_net.ATNet, at_net.Settings)
+        seam = Seam(chosen.predicted, "mfcc", partial(speak, network, store.preprocessing["fps"], seed=p.seed))
+        knobs |= {"first_half": about["key"]}
+    batches = VideoExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.excerpts, seam)
     rates = {"generator": chosen.learning_rate, "discriminators": chosen.learning_rate}
     return Recipe(
         parameters="atvgnet.landmark_to_texture",
@@ -29,8 +39,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         objective=lambda weights: LandmarkToTexture(settings, chosen.dynamic),
         settings=settings,
         phases=(Phase.of(chosen, batches, dict(chosen.weights), rates),),
-        knobs=chosen.model_dump(include={"excerpt_frames", "batch", "excerpts", "dynamic"})
-        | {"betas": p.atvgnet.betas},
+        knobs=knobs | {"betas": p.atvgnet.betas},
         optimizer=partial(Adam, betas=tuple(p.atvgnet.betas), fused=True),
         keep="last",
     )
@@ -43,9 +52,9 @@ class VideoExcerpts(Excerpts):
     validation the first.
     """
 
-    def __init__(self, store: ClipStore, length: int, batch: int, excerpts: int):
+    def __init__(self, store: ClipStore, length: int, batch: int, excerpts: int, seam: Seam | None = None):
         super().__init__(store, length, batch)
-        self.excerpts = excerpts
+        self.excerpts, self.seam = excerpts, seam
 
     def __len__(self) -> int:
         return self.excerpts * super().__len__()
@@ -57,8 +66,9 @@ class VideoExcerpts(Excerpts):
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Video:
         n_frames = self.store.n_frames(clip)
         frames = held(span, self.length, n_frames) if augment else np.arange(n_frames)
-        chosen = [int(rng.integers(n_frames)) if augment else 0, *frames]
-        crops, landmarks = self.store.crops[clip][chosen], self.store.steadied(clip)[chosen]
+        photo, own = int(rng.integers(n_frames)) if augment else 0, self.store.steadied(clip)
+        seen = self.seam.landmarks(self.store, clip, rng) if augment and self.seam else own
+        crops, landmarks = self.store.crops[clip][[photo, *frames]], np.concatenate([own[[photo]], seen[frames]])
         if augment and rng.integers(2):
             crops, landmarks = crops[:, :, ::-1], mirrored(landmarks, crops.shape[2])
         images, faces = images_to_tensor(crops), about_centre(landmarks, crops.shape[2])

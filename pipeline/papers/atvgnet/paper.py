@@ -12,8 +12,9 @@ PAPER = Paper(
             error="mouth's points, % of the eyes' distance",
         ),
         "landmark_to_texture": Training(
-            reads=("alignment",),
+            reads=("alignment", "audio_features"),
             params=("atvgnet.faces", "atvgnet.width", "atvgnet.betas", "atvgnet.landmark_to_texture"),
+            after=("audio_to_landmark",),
         ),
     },
     systems={

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.parameter_types import Betas, PaperParameters, Positive, Rate, Schedule, weights
+from pipeline.parameter_types import Betas, PaperParameters, Positive, Rate, Schedule, Share, weights
 
 
 class AudioToLandmark(Schedule):
@@ -20,6 +20,7 @@ class LandmarkToTexture(Schedule):
     excerpt_frames: Positive
     batch: Positive
     dynamic: bool
+    predicted: Share
     weights: weights("pixel", "sequence", "landmark")
 
 

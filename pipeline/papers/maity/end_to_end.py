@@ -10,10 +10,10 @@ from torch.optim import Adam
 from pipeline.blocks.perceptual import load_vgg19
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.features.landmarks import MOUTH
-from pipeline.papers.maity.augmentation import augment as change_colours
 from pipeline.papers.maity.inputs import draw_noise, heard, prepared
 from pipeline.papers.maity.networks import EmotionalTalkingFace, Excerpt, Settings, mouth_mask
 from pipeline.parameters import Parameters
+from pipeline.training.augmentation import augment as change_colours
 from pipeline.training.data import ClipStore, Excerpts, images_to_tensor
 from pipeline.training.recipe import NothingToLearn, Phase, Recipe
 

@@ -9,24 +9,34 @@ from torch.optim import Adam
 from pipeline.features.blinks import blink_events
 from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.landmarks import eye_aspect_ratio, inter_ocular_distance
+from pipeline.papers.seam import Seam
+from pipeline.papers.sinha import landmark_net
+from pipeline.papers.sinha.speak import speak_without_blinks
 from pipeline.papers.sinha.texture_net import LandmarkToTexture, Settings, Video, pixel_mask
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
 from pipeline.training.recipe import Phase, Recipe
+from pipeline.training.trained import load_network
 
 
 def recipe(p: Parameters, data: Path) -> Recipe:
     """One GAN of generator and patch discriminator."""
     chosen = p.sinha.landmark_to_texture
-    store = ClipStore(data, p.sinha.faces, "crops", "landmarks")
+    store = ClipStore(data, p.sinha.faces, "crops", "landmarks", *(["characters"] if chosen.predicted else []))
     template, image_size = np.array(store.preprocessing["template"]), store.preprocessing["image_size"]
     settings = Settings(p.sinha.width, p.heatmaps.sigma * float(inter_ocular_distance(template)))
     mask = pixel_mask(template, image_size)
+    seam, knobs = None, chosen.model_dump(include={"excerpt_frames", "predicted"}) | {"betas": p.sinha.betas}
+    if chosen.predicted:
+        first_half = data / "trained/sinha/audio_to_landmark"
+        network, about = load_network(first_half, landmark_net.LandmarkNet, landmark_net.Settings)
+        seam = Seam(chosen.predicted, "characters", partial(speak_without_blinks, network))
+        knobs |= {"first_half": about["key"]}
     return Recipe(
         parameters="sinha.landmark_to_texture",
         seed=p.seed,
         store=store,
-        batches=VideoExcerpts(store, chosen.excerpt_frames, settings.sigma),
+        batches=VideoExcerpts(store, chosen.excerpt_frames, settings.sigma, seam),
         objective=lambda weights: LandmarkToTexture(settings, mask),
         settings=settings,
         phases=(
@@ -36,7 +46,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
                 {"generator": chosen.learning_rate, "discriminators": chosen.learning_rate},
             ),
         ),
-        knobs={"excerpt_frames": chosen.excerpt_frames, "betas": p.sinha.betas},
+        knobs=knobs,
         optimizer=partial(Adam, betas=tuple(p.sinha.betas), fused=True),
         keep="last",
     )
@@ -54,9 +64,9 @@ class VideoExcerpts(Excerpts):
     validation the first.
     """
 
-    def __init__(self, store: ClipStore, length: int, sigma: float):
+    def __init__(self, store: ClipStore, length: int, sigma: float, seam: Seam | None = None):
         super().__init__(store, length)
-        self.sigma = sigma
+        self.sigma, self.seam = sigma, seam
         fps = store.preprocessing["fps"]
         self.blinks = {
             clip: blink_events(eye_aspect_ratio(store.landmarks.landmarks(clip)), fps) for clip in self.train
@@ -73,12 +83,25 @@ class VideoExcerpts(Excerpts):
         return slice(start, start + length)
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Video:
-        photo = int(rng.integers(self.store.n_frames(clip))) if augment else 0
-        return self.video(clip, photo, span, mirror=augment and bool(rng.integers(2)))
+        if not augment:
+            return self.video(clip, span=span)
+        photo, mirror = int(rng.integers(self.store.n_frames(clip))), bool(rng.integers(2))
+        landmarks = self.seam.landmarks(self.store, clip, rng) if self.seam else None
+        return self.video(clip, photo, span, mirror, landmarks)
 
-    def video(self, clip: str, photo: int = 0, span: slice = slice(None), mirror: bool = False) -> Video:
-        flip, frames = -1 if mirror else 1, [photo, *range(*span.indices(self.store.n_frames(clip)))]
-        crops = self.store.crops[clip][frames]
-        drawn = landmark_heatmaps(self.store.steadied(clip)[frames], crops.shape[1], self.sigma)
-        images, landmarks = images_to_tensor(crops[:, :, ::flip]), heatmaps_to_tensor(drawn[:, :, ::flip])
-        return Video(images[0], landmarks[0], landmarks[1:], images[1:])
+    def video(
+        self,
+        clip: str,
+        photo: int = 0,
+        span: slice = slice(None),
+        mirror: bool = False,
+        landmarks: np.ndarray | None = None,
+    ) -> Video:
+        """landmarks: (T, 68, 2) of the whole clip, where frames are to be drawn from others than its own; the photo's are."""
+        flip, own = -1 if mirror else 1, self.store.steadied(clip)
+        seen = own if landmarks is None else landmarks
+        crops = self.store.crops[clip]
+        images = images_to_tensor(np.concatenate([crops[[photo]], crops[span]])[:, :, ::flip])
+        drawn = landmark_heatmaps(np.concatenate([own[[photo]], seen[span]]), crops.shape[1], self.sigma)
+        landmark_images = heatmaps_to_tensor(drawn[:, :, ::flip])
+        return Video(images[0], landmark_images[0], landmark_images[1:], images[1:])

@@ -13,8 +13,9 @@ PAPER = Paper(
         ),
         "blink": Training(reads=("alignment",), params=("sinha.faces", "sinha.blink"), error="MMD²"),
         "landmark_to_texture": Training(
-            reads=("alignment",),
+            reads=("alignment", "character_features"),
             params=("sinha.faces", "sinha.width", "sinha.betas", "sinha.landmark_to_texture", "heatmaps"),
+            after=("audio_to_landmark",),
         ),
     },
     systems={

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.parameter_types import Betas, Group, PaperParameters, Positive, Rate, weights
+from pipeline.parameter_types import Betas, Group, PaperParameters, Positive, Rate, Share, weights
 
 Variance = Annotated[float, Field(gt=0, lt=1)]
 
@@ -33,6 +33,7 @@ class LandmarkToTexture(Group):
     epochs: Positive
     learning_rate: Rate
     excerpt_frames: Positive
+    predicted: Share
     weights: weights("pixel", "adversarial", "regularisation")
 
 

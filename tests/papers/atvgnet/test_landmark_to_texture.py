@@ -19,6 +19,7 @@ SMALL = {
     "excerpt_frames": 4,
     "batch": 2,
     "dynamic": True,
+    "predicted": 0.0,
     "weights": WEIGHTS,
 }
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.papers.maity import augmentation
-from pipeline.papers.maity.augmentation import CHANGES, augment
+from pipeline.training import augmentation
+from pipeline.training.augmentation import CHANGES, augment
 
 
 @pytest.fixture
