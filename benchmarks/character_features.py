@@ -147,7 +147,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     videos(arguments.corpus, 1)  # or a word on how to get some
-    clips, _ = list_clips(layout_of(arguments.corpus), arguments.corpus, 5, arguments.workers)
+    clips, _ = list_clips(layout_of(arguments.corpus), arguments.corpus, 5, workers=arguments.workers)
     clips = clips.groupby(["subject", "split"]).head(arguments.clips or len(clips))
     material = {}
     listed = clips[["clip", "video", "checksum"]].itertuples(index=False, name=None)

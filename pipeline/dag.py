@@ -74,7 +74,7 @@ PREPROCESSING = (
         "one row per clip, with its split",
         "clips",
         ("${corpus.root}",),
-        ("corpus.layout", "corpus.root", "corpus.held_out_sentences", "corpus.max_rejected"),
+        ("corpus.layout", "corpus.root", "corpus.held_out_sentences", "corpus.test_subjects", "corpus.max_rejected"),
         makes=("data/clips",),
     ),
     clip_by_clip("landmarks", "face box and 68 landmarks of every frame", ("data/clips",), ("corpus.fps", "landmarks")),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, create_model, model_validator
 
+from pipeline.corpus.splits import TEST_SUBJECTS
 from pipeline.errors import UserError, one_line_errors
 from pipeline.papers.registry import PAPERS
 from pipeline.papers.registry import parameters as of_paper
@@ -34,6 +35,7 @@ class Corpus(Group):
     root: str
     fps: Annotated[float, Field(gt=0)]
     held_out_sentences: Annotated[int, Field(ge=0)]
+    test_subjects: Literal["vougioukas", "chen_s"]
     max_rejected: Share
 
 
@@ -142,6 +144,14 @@ class Shared(Group):
     synthesis: Synthesis
     evaluation: Evaluation
     report: Report
+
+    @model_validator(mode="after")
+    def _test_subjects_are_the_corpuss(self) -> "Shared":
+        whose, layout = self.corpus.test_subjects, self.corpus.layout
+        if layout not in TEST_SUBJECTS[whose]:
+            known = " and ".join(TEST_SUBJECTS[whose])
+            raise ValueError(f"corpus.test_subjects: {whose} has lists of {known}, none of {layout}; set vougioukas")
+        return self
 
     @model_validator(mode="after")
     def _models_are_named(self) -> "Shared":

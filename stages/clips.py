@@ -15,10 +15,13 @@ from pipeline.errors import one_line_errors
 @one_line_errors
 def main() -> None:
     p = parameters.load()
-    clips, rejected = list_clips(p.corpus.layout, Path(p.corpus.root), p.corpus.held_out_sentences, **dict(p.compute))
-    write_rejected(Path("data/clips"), "clips", rejected, len(clips) + len(rejected), p.corpus.max_rejected)
+    corpus = p.corpus
+    clips, rejected = list_clips(
+        corpus.layout, Path(corpus.root), corpus.held_out_sentences, corpus.test_subjects, **dict(p.compute)
+    )
+    write_rejected(Path("data/clips"), "clips", rejected, len(clips) + len(rejected), corpus.max_rejected)
     write_table(clips, Path("data/clips/clips.parquet"))
-    write_about(Path("data/clips"), layout=p.corpus.layout)
+    write_about(Path("data/clips"), layout=corpus.layout, test_subjects=corpus.test_subjects)
     print(_counted(clips["split"]))
     unknown = clips["emotion"][~clips["emotion"].isin(EMOTIONS)]
     if unknown.notna().any():

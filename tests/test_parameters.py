@@ -46,6 +46,12 @@ def test_the_committed_file_is_valid():
         ("width: 0.5", "width: -1", r"kesim_erzin\.width.*greater than 0"),
         ("workers: auto", "workers: most", r"compute\.workers.*\(got 'most'\)"),
         ("excerpt_frames: 15", "excerpt_frames: 3", r"excerpt_frames \(3\) must be at least decision_every \(5\)"),
+        ("test_subjects: vougioukas", "test_subjects: me", r"corpus\.test_subjects.*'chen_s' \(got 'me'\)"),
+        (
+            "test_subjects: vougioukas",
+            "test_subjects: chen_s",
+            r"yaml: corpus\.test_subjects: chen_s has lists of grid and tcd_timit, none of crema_d; set vougioukas$",
+        ),
         ("seed: 0", "seed: [", "not valid YAML"),
     ],
 )

@@ -306,6 +306,7 @@ def test_a_card_says_what_it_is(checkout):
         and card["preprocessing"]["landmarks"]["backend"] == "dlib"
     )
     assert card["corpus"]["layout"] == "crema_d" and card["corpus"]["splits"]["train"]["subjects"] == 3
+    assert card["corpus"]["test_subjects"] == "vougioukas"
     units = yaml.safe_load((checkout / "data/systems/chen_s/card.yaml").read_text())
     assert units["labels"] == {"action_units": "landmarks"} and units["networks"]["end_to_end"]["perceptual"]
 

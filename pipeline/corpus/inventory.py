@@ -18,7 +18,12 @@ COLUMNS = ["clip", *DESCRIPTION, "split", "video", "audio", *HEADER, "checksum"]
 
 
 def list_clips(
-    layout: str, root: Path, held_out_sentences: int, workers: int | str = "auto", scheduler: str | None = None
+    layout: str,
+    root: Path,
+    held_out_sentences: int,
+    test_subjects: str = "vougioukas",
+    workers: int | str = "auto",
+    scheduler: str | None = None,
 ) -> tuple[pd.DataFrame, list[tuple[str, ClipRejected]]]:
     """Read a corpus's clips and their headers, each in a process that it may bring down.
 
@@ -28,7 +33,7 @@ def list_clips(
     """
     clips = read_corpus(layout, root)
     described = {place: row for (place, _), row in each(_describe, list(enumerate(clips)), "clips", workers, scheduler)}
-    validating = validation_subjects(layout, clips)
+    validating = validation_subjects(layout, clips, test_subjects)
     rows: dict[str, dict] = {}
     rejected: dict[str, ClipRejected] = {}
     for place, clip in enumerate(clips):
@@ -41,7 +46,7 @@ def list_clips(
             names = (clip.id, str(clip.video), f"{clip.video} ({place})")
             rejected[next(name for name in names if name not in rows and name not in rejected)] = row
         else:
-            rows[clip.id] = row | {"split": split_of(clip, layout, held_out_sentences, validating)}
+            rows[clip.id] = row | {"split": split_of(clip, layout, held_out_sentences, validating, test_subjects)}
     return pd.DataFrame(rows.values(), columns=COLUMNS), list(rejected.items())
 
 

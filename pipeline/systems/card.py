@@ -59,11 +59,11 @@ def make_system(name: str, data: Path, out: Path) -> None:
 
 
 def about_corpus(data: Path) -> dict[str, Any]:
-    """The corpus that a system learned from: its layout, and clips and subjects of each split."""
+    """The corpus that a system learned from: its layout, whose list says who tests, and clips and subjects of each split."""
     clips = pd.read_parquet(data / "clips" / "clips.parquet")
     by_split = clips.groupby("split")
     splits = {split: {"clips": len(rows), "subjects": int(rows["subject"].nunique())} for split, rows in by_split}
-    return {"layout": read_about(data / "clips")["layout"], "splits": splits}
+    return read_about(data / "clips") | {"splits": splits}
 
 
 def _agreed(name: str, by_network: dict[str, dict[str, Any]]) -> dict[str, Any]:

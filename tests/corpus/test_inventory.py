@@ -30,6 +30,15 @@ def test_digital_silence_is_rejected(tmp_path, make_clip):
     assert "aac.mp4" in rejected["aac"].detail and "silence.wav" in rejected[str(tmp_path / "quiet.mp4")].detail
 
 
+def test_who_tests_is_on_the_list_that_is_chosen(tmp_path, make_clip):
+    """GRID's s18 is on both lists, s19 on Vougioukas's alone."""
+    for speaker in ("s18", "s19"):
+        make_clip(tmp_path / speaker / "bbaf2n.mp4")
+    for whose, splits in {"vougioukas": ["test", "test"], "chen_s": ["test", "train"]}.items():
+        clips, _ = list_clips("grid", tmp_path, 0, whose, workers=1)
+        assert clips["split"].tolist() == splits
+
+
 @pytest.mark.parametrize("sound", [True, False, SILENCE])
 def test_a_file_that_the_user_names_wins(tmp_path, make_clip, speech, sound):
     """Whatever the container holds: that is why it was named."""

@@ -1,12 +1,15 @@
 import os
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from pipeline.corpus.inventory import list_clips
-from pipeline.corpus.layouts import CREMA_D_SENTENCES, read_corpus
+from pipeline.corpus.layouts import CREMA_D_SENTENCES, SPLITS, read_corpus
 from pipeline.corpus.splits import split_of, validation_subjects
 from pipeline.errors import UserError
+
+GRID_NAMES = [f"{a}{b}{c}{d}{e}n" for a, b, c, d, e in product("bl", "bg", "ai", "fz", "27")]
 
 
 def touch(root, *names):
@@ -194,6 +197,30 @@ def test_people_validate_where_there_are_enough(tmp_path):
     assert not validation_subjects("crema_d", [clip for clip in clips if clip.subject < "1015"])
     touch(tmp_path, "s1/bbaf2n.mpg", "s20/bbaf2n.mpg")
     assert validation_subjects("grid", read_corpus("grid", tmp_path)) == {"s20"}
+
+
+@pytest.mark.parametrize(
+    ("layout", "clips", "n_training", "n_testing"),
+    [
+        # Cooke et al. 2006: 34 talkers, of whom the 21st was not filmed.
+        ("grid", [f"s{n}/{name}.mpg" for n in range(1, 35) if n != 21 for name in GRID_NAMES], 27, 6),
+        # Harte & Gillen 2015: 59 volunteers.
+        ("tcd_timit", [f"{n:02d}M/Clips/straightcam/sx{k}.mp4" for n in range(1, 60) for k in range(40)], 49, 10),
+    ],
+)
+def test_chen_s_trains_on_all_but_a_few(tmp_path, layout, clips, n_training, n_testing):
+    """The paper's numbers (§4.1): nobody is on both sides, who tests does so by Vougioukas's list too, and clips validate."""
+    touch(tmp_path, *clips)
+    clips = read_corpus(layout, tmp_path)
+    by_split = {split: set() for split in SPLITS}
+    validating = validation_subjects(layout, clips, "chen_s")
+    for clip in clips:
+        by_split[split_of(clip, layout, 0, validating, "chen_s")].add(clip.subject)
+    assert (len(by_split["train"]), len(by_split["test"])) == (n_training, n_testing)
+    assert by_split["test"].isdisjoint(by_split["train"] | by_split["validation"]) and not by_split["test_sentences"]
+    assert by_split["validation"] and by_split["validation"] <= by_split["train"]
+    by_vougioukas = {clip.subject for clip in clips if split_of(clip, layout, 0) == "test"}
+    assert by_split["test"] < by_vougioukas
 
 
 def test_grid_sentences_are_held_out_by_the_crc_of_their_names(tmp_path):
