@@ -44,19 +44,22 @@ def test_a_real_sentence_from_file_to_crops(grid):
     assert len(mel) / (22_050 / 364) == pytest.approx(3, abs=0.1)
 
 
+@pytest.mark.parametrize("backend", ["dlib", "mediapipe"])
 @pytest.mark.parametrize(("after", "reason"), [("s1", "used"), ("s5", "another_person"), ("s22", "another_person")])
-def test_a_cut_is_noticed_where_it_is_to_another_speaker(grid, tmp_path, after, reason):
+def test_a_cut_is_noticed_where_it_is_to_another_speaker(grid, tmp_path, after, reason, backend):
     """All sit before one camera, at one place; from one sentence of a speaker to the next the head has moved, too."""
+    if backend == "mediapipe":
+        pytest.importorskip("mediapipe")
     first = sorted((grid / "s1").glob("*.mpg"))[0]
     second = sorted((grid / after).glob("*.mpg"))[-1]
     frames = [*read_frames(first, 25)[:25], *read_frames(second, 25)[:25]]
     write_video(tmp_path / "cut.mp4", frames, 25, read_audio(first, 22_050))
-    assert outcome(tmp_path / "cut.mp4") == reason
+    assert outcome(tmp_path / "cut.mp4", backend) == reason
 
 
-def outcome(path):
+def outcome(path, backend="dlib"):
     try:
-        detect_video(path, 25, "dlib", redetect_every=25, max_missing=0.1)
+        detect_video(path, 25, backend, redetect_every=25, max_missing=0.1)
         return "silent" if is_silent(path) else "used"
     except ClipRejected as problem:
         return problem.reason
