@@ -1,25 +1,12 @@
 """Every network as its paper has it, by `make profile NAME=paper`: its own crops, its own widths; one training step of each."""
 
-import shutil
-from importlib import import_module
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-import yaml
 
-from pipeline.corpus.about import read_about, write_about
-from pipeline.corpus.shards import in_shards, write_shards
-from pipeline.papers.chen_s.action_units import AUClassifier, AUClassifierSettings, AudioToAU, AudioToAUSettings
-from pipeline.papers.registry import TRAININGS, module
-from pipeline.parameters import Loader, Parameters
-from pipeline.profiles import apply_profile
+from benchmarks.paper_sizes import NAMES, at_paper_size, begin, write_corpus
+from pipeline import parameters
 from pipeline.training import runner
-from pipeline.training.machine import machine_for
-from pipeline.training.trained import fields_of, save_network
-from tests.made_up_corpus import ROOT, merged
-from tests.training.test_recipe import corpus  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -49,35 +36,14 @@ FEW = {
 }
 
 
+# Of the six made-up clips.
+LENGTHS = range(14, 20)
+
+
 @pytest.fixture
-def p(tmp_path_factory):
+def p(tmp_path):
     """As the profile leaves params.yaml, but for FEW."""
-    params = tmp_path_factory.mktemp("profile") / "params.yaml"
-    shutil.copy(ROOT / "params.yaml", params)
-    apply_profile(ROOT / "profiles" / "paper.yaml", params)
-    return Parameters.model_validate(merged(yaml.load(params.read_text(), Loader), FEW))
-
-
-@pytest.fixture
-def at_paper_size(corpus, p):  # noqa: F811
-    """The made-up clips in the crops of the profile, and Chen S.'s pre-trained networks at their full width."""
-    clips = pd.read_parquet(corpus / "clips" / "clips.parquet")["clip"]
-    small = corpus / "alignment" / "small"
-    for name, faces in p.faces.items():
-        folder, size, rng = corpus / "alignment" / name, faces.image_size, np.random.default_rng(0)
-        shutil.copytree(small, folder)
-        shutil.rmtree(folder / "crops")
-        crops = {c: rng.integers(0, 255, (14 + k, size, size, 3), np.uint8) for k, c in enumerate(clips)}
-        write_shards(folder / "crops", ((clip, crops[clip]) for clip in in_shards(crops)))
-        write_about(folder, **read_about(small) | dict(faces))
-    kinds = {
-        "audio_to_au": (AudioToAU, AudioToAUSettings(1.0)),
-        "au_classifier": (AUClassifier, AUClassifierSettings(112, 1.0)),
-    }
-    for name, (kind, settings) in kinds.items():
-        about = {"settings": fields_of(settings), "occurrence": [0.5] * 5}
-        save_network(corpus / "trained" / "chen_s" / name, kind(settings).state_dict(), about)
-    return corpus
+    return parameters.load(at_paper_size(tmp_path, FEW))
 
 
 def test_each_paper_has_its_own_size_and_transform(p):
@@ -87,15 +53,12 @@ def test_each_paper_has_its_own_size_and_transform(p):
     assert {getattr(p, paper).width for paper in SIZES} == {1}
 
 
-@pytest.mark.parametrize(("paper", "training"), TRAININGS)
-def test_a_step_is_taken(paper, training, at_paper_size, p):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_taken(name, p, tmp_path):
     """The whole objective: every term is finite, and the generator moves."""
-    told = {"training": training} if TRAININGS[paper, training].module else {}
-    recipe = import_module(module(paper, training)).recipe(p, at_paper_size, **told)
-    assert recipe.store.preprocessing.get("image_size", SIZES[paper]) == SIZES[paper]
-    phase = recipe.phases[-1]
-    objective = recipe.objective(phase.weights)
-    networks = runner.Networks(machine_for("cpu", "32-true"), objective, recipe, phase)
+    write_corpus(tmp_path, p, LENGTHS)
+    recipe, phase, objective, networks = begin(name, p, tmp_path, "cpu", "32-true")
+    assert recipe.store.preprocessing.get("image_size", SIZES[NAMES[name][0]]) == SIZES[NAMES[name][0]]
     before = networks.weights("generator")
     terms, _ = runner.learn(objective, networks, phase, [next(recipe.batches.epoch(recipe.seed, 0))])
     assert terms and all(values.isfinite().all() for values in terms.values())

@@ -4,22 +4,18 @@ from dataclasses import fields
 from functools import cache, partial
 from importlib import import_module
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 
+from benchmarks.made_up import add_pretrained, add_the_rest
 from pipeline.corpus import shards, tables
-from pipeline.corpus.layouts import EMOTIONS
-from pipeline.corpus.shards import in_shards, shard_of, write_shards
-from pipeline.corpus.tables import frames_table, read_index, write_table_shard
-from pipeline.papers.chen_s.action_units import AUS, AUClassifier, AUClassifierSettings, AudioToAU, AudioToAUSettings
+from pipeline.corpus.tables import read_index
 from pipeline.papers.registry import TRAININGS, module
 from pipeline.parameters import Parameters
 from pipeline.training import runner
 from pipeline.training.machine import machine_for
-from pipeline.training.trained import fields_of, read_trained, save_network
-from tests.made_up_corpus import merged
+from pipeline.training.trained import fields_of, read_trained
+from tests.made_up_corpus import LENGTHS, merged
 
 # Stage → the module of its recipe, what the recipe is told, and the parameters that the stage reads.
 STAGES = {
@@ -43,23 +39,8 @@ SHORT = {"sinha": {"blink": {"steps": 8}}, "chen_s": {"width": 0.0625}}
 @pytest.fixture
 def corpus(data):
     """The made-up clips with all that any training asks for: emotions, action units, speech at 8 kHz, pre-trained networks."""
-    rng, clips, units = np.random.default_rng(3), [f"clip{k}" for k in range(6)], {}
-    table = data / "clips" / "clips.parquet"
-    pd.read_parquet(table).assign(emotion=list(EMOTIONS), split="train").to_parquet(table)
-    waveforms = {clip: rng.integers(-9000, 9000, 6400).astype(np.int16) for clip in clips}
-    write_shards(data / "audio_features" / "waveform_8000", ((clip, waveforms[clip]) for clip in in_shards(clips)))
-    for k, clip in enumerate(in_shards(clips)):
-        n = 14 + clips.index(clip)
-        columns = {f"AU{au:02d}_c": rng.integers(2, size=n).astype(np.float32) for au in AUS}
-        columns |= {f"AU{au:02d}_r": np.ones(n, np.float32) for au in AUS}
-        units.setdefault(shard_of(clip), []).append((clip, frames_table(clip, columns), k))
-    for name, rows in units.items():
-        write_table_shard(data / "action_units" / "units", name, rows)
-    settings = {"audio_to_au": AudioToAUSettings(0.0625), "au_classifier": AUClassifierSettings(64, 0.0625)}
-    networks = {"audio_to_au": AudioToAU, "au_classifier": AUClassifier}
-    for name, network in networks.items():
-        about = {"settings": fields_of(settings[name]), "occurrence": [0.5] * 5}
-        save_network(data / "trained" / "chen_s" / name, network(settings[name]).state_dict(), about)
+    add_the_rest(data, LENGTHS)
+    add_pretrained(data, image_size=64, width=0.0625)
     return data
 
 

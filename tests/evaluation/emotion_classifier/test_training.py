@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.made_up import write_abouts
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.errors import UserError
@@ -11,7 +12,6 @@ from pipeline.evaluation.emotion_classifier.use import load, recognise
 from pipeline.training.data import ClipStore, images_to_tensor
 from pipeline.training.recipe import NothingToLearn
 from stages import emotion_classifier
-from tests.made_up_corpus import write_abouts
 
 SMALL = {"width": 0.5, "dropout": 0, "epochs": 8, "excerpt_frames": 2, "batch": 4, "learning_rate": 3e-3}
 

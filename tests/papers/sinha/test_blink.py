@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.made_up import write_abouts
 from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.corpus.tables import frames_table, write_table_shard
 from pipeline.errors import UserError
@@ -16,7 +17,6 @@ from pipeline.papers.sinha.blink import eye_windows, untrained_network
 from pipeline.papers.sinha.blink_net import EYE_REGION, BlinkNet, Settings, blink_displacements, on_the_face
 from pipeline.training.trained import load_network
 from tests.features.test_jitter import face_with_eyes
-from tests.made_up_corpus import write_abouts
 
 N_FRAMES, BLINK = 40, slice(18, 23)
 FPS = 25
