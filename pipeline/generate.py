@@ -1,4 +1,4 @@
-"""One photo and one speech file → a video of that face speaking.
+"""One photo and one speech file → a video of that photo speaking.
 
     python -m pipeline.generate --system sinha --image face.jpg --audio speech.wav --output talk.mp4
 
@@ -9,6 +9,9 @@ Systems that are driven by landmarks take a video of somebody else, whose facial
 Those that are told which emotion to show:
 
     python -m pipeline.generate --system maity --emotion HAP --image face.jpg --audio speech.wav --output talk.mp4
+
+The video is the whole photo, at its own size up to 1,920 px, with the face alive in it; what does not move is the photo's own.
+`--crop` gives what the system draws, the crop of the face, alone.
 
 A system is named, as `dvc repro` has trained it, or given as its folder, which may come from another machine; `--list` shows
 those that there are. What a system can draw is what its corpus showed it.
@@ -28,10 +31,11 @@ from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.smoothing import steadied
 from pipeline.papers.interface import Driving
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
-from pipeline.synthesis import mark_all, provenance, write_clip
+from pipeline.synthesis import enlarged, mark, provenance
 from pipeline.systems.card import find_system, read_card
 from pipeline.systems.system import System, load_system
-from pipeline.video import read_audio
+from pipeline.video import read_audio, write_video
+from pipeline.whole_photo import composed, for_video
 
 DATA = Path("data")
 SOUND_RATE = 22_050  # Hz, of the sound that is heard
@@ -47,20 +51,19 @@ def read_photo(path: Path) -> np.ndarray:
     return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 
 
-def face_of(system: System, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The crop of a photo's largest face as the system takes it, and its landmarks; see `Preprocessing.photo`.
+def face_of(system: System, photo: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The crop of a photo's largest face as the system takes it, its landmarks, and the way to it; see `Preprocessing.photo`.
 
     Raises UserError.
     """
-    photo = read_photo(path)
-    # Faces of 4,000 px are no better for a crop of 64, and the detector would look at them for seconds.
-    shrink = max(1, round(max(photo.shape) / 1000))
     try:
-        return system.preprocessing.photo(np.asarray(Image.fromarray(photo).reduce(shrink)))
+        return system.preprocessing.photo(photo)
     except ClipRejected as problem:
-        raise UserError(
-            f"--image: no face was found in {path}; use a frontal photo with the face at least 80 px wide"
-        ) from problem
+        wrong = {
+            "no_face": f"no face was found in {path}; use a frontal photo with the face at least 80 px wide",
+            "cut_off": f"the border of {path} cuts the face off; use a photo with all of its brows, eyes, nose and mouth",
+        }
+        raise UserError(f"--image: {wrong[problem.reason]}") from problem
 
 
 def follow(photo_landmarks: np.ndarray, driver_landmarks: np.ndarray) -> np.ndarray:
@@ -80,13 +83,15 @@ def talk(
     seed: int,
     visible_mark: bool,
     emotion: str | None = None,
+    crop: bool = False,
 ) -> None:
-    """Make the video. emotion: one of EMOTIONS, for systems that are conditioned on one.
+    """Make the video. emotion: one of EMOTIONS, for systems that are conditioned on one. crop: show the face's crop alone.
 
     Raises UserError in one line for input that cannot be used.
     """
     fps = system.preprocessing.fps
-    photo, photo_landmarks = face_of(system, image)
+    photo = read_photo(image)
+    face, photo_landmarks, matrix = face_of(system, photo, image)
     waveform = _sound(audio, driving_video, needed=bool(system.needs - {"landmarks", "emotion"}))
     landmarks, lengths = None, []
     if waveform is not None:
@@ -100,12 +105,19 @@ def talk(
     driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, emotion=emotion, **features)
     if waveform is not None:
         waveform = waveform[: round(n_frames / fps * SOUND_RATE)]
-    drawn = tqdm(system.frames(photo, driving, seed), system.name, n_frames, unit="frame", disable=None)
-    frames = (frame.image for frame in drawn)
-    shown = mark_all(frames) if visible_mark else frames
-    write_clip(output, shown, waveform, fps, SOUND_RATE, provenance(system))
-    size = system.image_size
-    print(f"{output}: {n_frames / fps:.1f} s, a face of {size}×{size} px by {system.name}")
+    drawn = tqdm(system.frames(face, driving, seed), system.name, n_frames, unit="frame", disable=None)
+    if crop:
+        shown, frames = enlarged(face), (enlarged(frame.image) for frame in drawn)
+    else:
+        shown, matrix = for_video(photo, matrix)
+        # Speech moves the lower face; landmarks and emotions move eyes and brows as well.
+        whole_face = bool(system.needs & {"landmarks", "emotion"})
+        frames = composed(shown, matrix, face, photo_landmarks, drawn, whole_face)
+    marked = map(mark, frames) if visible_mark else frames
+    # A photo of a million pixels shall be made faster than it is watched.
+    write_video(output, marked, fps, waveform, SOUND_RATE, provenance(system), preset="veryfast")
+    (height, width), size = shown.shape[:2], system.image_size
+    print(f"{output}: {n_frames / fps:.1f} s of {width}×{height} px, a face of {size}×{size} px by {system.name}")
 
 
 def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> np.ndarray | None:
@@ -160,6 +172,7 @@ def main() -> None:
         "--output", type=Path, default=Path("talk.mp4"), help="the video to write (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of noise and blinks, 0 or more (default: %(default)s)")
+    parser.add_argument("--crop", action="store_true", help="show the crop of the face alone, not the whole photo")
     parser.add_argument("--no-mark", action="store_true", help='leave out the visible "synthetic" in the corner')
     args = parser.parse_args()
     if args.list:
@@ -183,7 +196,17 @@ def main() -> None:
         sys.exit(f"error: {args.system} is driven by speech: give --audio")
     system = load_system(find_system(args.system, DATA))
     emotion = args.emotion or "NEU"
-    talk(system, args.image, args.audio, args.driving_video, args.output, args.seed, not args.no_mark, emotion)
+    talk(
+        system,
+        args.image,
+        args.audio,
+        args.driving_video,
+        args.output,
+        args.seed,
+        not args.no_mark,
+        emotion,
+        args.crop,
+    )
 
 
 if __name__ == "__main__":

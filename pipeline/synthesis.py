@@ -112,7 +112,7 @@ def synthesise(system: System, clips: HeldOutClips, out: Path, videos: Path, see
                 predicted[clip] = system.landmarks(driving, own_seed)
             write_clip(
                 videos / f"{clip}.mp4",
-                mark_all(frames) if visible_mark else frames,
+                map(mark, map(enlarged, frames)) if visible_mark else frames,
                 clips.speech(clip),
                 system.preprocessing.fps,
                 clips.sample_rate,
@@ -211,17 +211,13 @@ def enlarged(frame: np.ndarray, size: int = 256) -> np.ndarray:
     return cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
-def mark_all(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Frames at the size at which they are shown, each with a visible mark that it is synthetic."""
-    return (mark(enlarged(frame)) for frame in frames)
-
-
 def mark(image: np.ndarray) -> np.ndarray:
-    """Write "synthetic" into the lower left corner: uint8 (H, W, 3) → a marked copy."""
+    """Write "synthetic" into the lower left corner: uint8 (H, W, 3) → a marked copy. Letters grow with the shorter side."""
     image = np.ascontiguousarray(image).copy()
-    scale = image.shape[0] / 640
+    scale = max(256, min(image.shape[:2])) / 640
     place = (round(12 * scale), image.shape[0] - round(14 * scale))
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+    stroke = max(1, round(2 * scale))
+    for colour, thickness in (((0, 0, 0), 3 * stroke), ((255, 255, 255), stroke)):
         cv2.putText(image, "synthetic", place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
     return image
 

@@ -531,11 +531,13 @@ def write_video(
     sample_rate: int = 22_050,
     metadata: dict[str, str] | None = None,
     crf: int = 18,
+    preset: str = "medium",
 ) -> None:
     """Write H.264 (yuv420p) with AAC sound; the container follows the suffix (.mp4, .flv, .mkv). The file appears whole.
 
     frames: uint8 RGB (H, W, 3) each, H and W even. audio: float mono in −1…1, shape (samples,), written as it is long.
-    metadata: container tags such as `comment`. Raises UserError where the file cannot be written.
+    metadata: container tags such as `comment`. crf, preset: x264's quality, and how long it looks for a smaller file.
+    Raises UserError where the file cannot be written.
     """
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
@@ -544,7 +546,7 @@ def write_video(
             str(partial), "w", options={"movflags": "use_metadata_tags"} if path.suffix == ".mp4" else {}
         ) as out:
             out.metadata.update(metadata or {})
-            _encode(out, iter(frames), fps, audio, sample_rate, crf)
+            _encode(out, iter(frames), fps, audio, sample_rate, {"crf": str(crf), "preset": preset})
         os.replace(partial, path)
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{path} could not be written: {error}; choose another output with --output") from error
@@ -559,12 +561,12 @@ def _encode(
     fps: float,
     audio: np.ndarray | None,
     sample_rate: int,
-    crf: int,
+    quality: dict[str, str],
 ) -> None:
     first = next(frames)
     # Equal runs should give equal files: x264's output depends on its number of threads, and its macroblock tree varies
     # from run to run even with one.
-    options = {"crf": str(crf), "threads": "1", "x264-params": "no-mbtree=1"}
+    options = quality | {"threads": "1", "x264-params": "no-mbtree=1"}
     video = out.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
     video.height, video.width = first.shape[:2]
     video.pix_fmt = "yuv420p"

@@ -150,9 +150,9 @@ def test_a_photo_and_speech_become_a_video(checkout, photo, speech, tmp_path):
         str(speech),
     ]
     for name in ("a.mp4", "b.mp4"):
-        run(checkout, *command, "--output", str(tmp_path / name))
+        assert "300×300 px" in run(checkout, *command, "--output", str(tmp_path / name))
     frames = read_frames(tmp_path / "a.mp4", 25)
-    assert frames.shape[1:] == (256, 256, 3) and len(frames) == pytest.approx(1.5 * 25, abs=1)
+    assert frames.shape[1:] == (300, 300, 3) and len(frames) == pytest.approx(1.5 * 25, abs=1)
     assert np.abs(read_audio(tmp_path / "a.mp4", 22_050)).max() > 0.1
     with av.open(str(tmp_path / "a.mp4")) as container:
         assert [stream.codec_context.name for stream in container.streams] in (["h264", "aac"], ["libx264", "aac"])
@@ -161,6 +161,12 @@ def test_a_photo_and_speech_become_a_video(checkout, photo, speech, tmp_path):
             and "kesim_erzin_speech; key: " in container.metadata["comment"]
         )
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_the_crop_alone_is_shown_on_demand(checkout, photo, speech, tmp_path):
+    command = ["python", "-m", "pipeline.generate", "--system", "atvgnet", "--crop", "--image", str(photo)]
+    said = run(checkout, *command, "--audio", str(speech), "--output", str(tmp_path / "out.mp4"))
+    assert "256×256 px" in said and read_frames(tmp_path / "out.mp4", 25).shape[1:] == (256, 256, 3)
 
 
 def talk_there(checkout, monkeypatch, system, image, audio, output, driving_video=None, emotion="NEU"):

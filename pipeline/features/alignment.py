@@ -98,17 +98,22 @@ def box_transforms(boxes: np.ndarray, image_size: int) -> np.ndarray:
 
 
 def crop_face(image: np.ndarray, matrix: np.ndarray, image_size: int) -> np.ndarray:
-    """Draw the aligned crop: uint8 (H, W, 3) → (image_size, image_size, 3). Beyond the image, its border is repeated.
+    """Draw the aligned crop: uint8 (H, W, 3) → (image_size, image_size, 3). Beyond the image, its border is repeated."""
+    return drawn_through(image, matrix, (image_size, image_size), cv2.INTER_LINEAR)
 
-    A face that shrinks is drawn larger first and then averaged over areas, since plain interpolation would alias.
+
+def drawn_through(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
+    """Draw an image (H, W, C) through a similarity, `size` = (width, height) of what comes of it, by OpenCV's interpolation.
+
+    What shrinks is drawn larger first and then averaged over areas, since plain interpolation would alias.
     """
     scale = np.hypot(*matrix[:, 0])
     k = max(1, round(1 / scale))
     # Pixel centres lie at whole numbers: enlarging by k moves x to k·x + (k − 1)/2.
     enlarged = k * matrix + np.array([[0, 0, (k - 1) / 2]] * 2)
-    size = (image_size * k, image_size * k)
-    drawn = cv2.warpAffine(image, enlarged, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.resize(drawn, (image_size, image_size), interpolation=cv2.INTER_AREA) if k > 1 else drawn
+    larger = (size[0] * k, size[1] * k)
+    drawn = cv2.warpAffine(image, enlarged, larger, flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(drawn, size, interpolation=cv2.INTER_AREA) if k > 1 else drawn
 
 
 def align_landmarks(

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from pipeline.features.alignment import apply_similarity, fit_similarity
-from pipeline.features.landmarks import RIGID, eye_aspect_ratio, lip_gap, mouth_opening
-
-_JAW = slice(0, 17)
+from pipeline.features.landmarks import JAW, RIGID, eye_aspect_ratio, lip_gap, mouth_opening
 
 
 def neutral_face(landmarks: np.ndarray) -> np.ndarray:
@@ -28,7 +26,7 @@ def neutral_face(landmarks: np.ndarray) -> np.ndarray:
 
 def face_size(face: np.ndarray) -> np.ndarray:
     """Width and height of an upright face (68, 2), brows to chin: (2,)."""
-    return np.ptp(np.concatenate([face[_JAW], face[17:27]]), axis=0)
+    return np.ptp(np.concatenate([face[JAW], face[17:27]]), axis=0)
 
 
 def canonical_displacements(landmarks: np.ndarray, neutral: np.ndarray, mean_neutral: np.ndarray) -> np.ndarray:

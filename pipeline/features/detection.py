@@ -12,12 +12,16 @@ import cv2
 import dlib
 import numpy as np
 
+from pipeline.features.landmarks import LEFT_EYE, RIGHT_EYE
+
 # The detector's window is a face of about 80 px. It first looks at the whole frame reduced to LOOK px, where a talking
 # head's face is larger than that; only a frame in which that finds none is looked at anew, at up to FULL px.
 LOOK, FULL = 640, 1920
 # HOG's window is larger than the face. Where a face fills its picture, and tilted or turned ones above all, it is found only
 # within a border of repeated pixels, of this share of the picture's longer side. A wider one finds fewer, at lower scores.
 BORDER = 1 / 8
+# Degrees. The predictor learned from upright faces: of more tilted ones it misplaces points, from 25 on at times all of them.
+TILTED = 10
 # Boxes that overlap by more (intersection over union) are of the same face.
 SAME_FACE = 0.4
 
@@ -68,10 +72,19 @@ def as_grey(image: np.ndarray) -> np.ndarray:
 def detect_face(image: np.ndarray) -> np.ndarray | None:
     """The largest face of an image, uint8 (H, W, 3) or (H, W).
 
-    Returns its box as int (left, top, right, bottom) in pixels, or None. Faces below about 40 px are not found.
+    Returns its box as int (left, top, right, bottom) in pixels, or None. Faces below about 40 px are not found; in images
+    larger than 640 px those below 80, however large the image.
     """
-    faces = find_faces(as_grey(image))
-    return faces[0].box if faces else None
+    grey = as_grey(image)
+    faces = find_faces(grey) or (_look_for_small(grey) if max(grey.shape) > FULL else [])
+    return max((face.box for face in faces), key=lambda box: box[2] - box[0], default=None)
+
+
+def _look_for_small(grey: np.ndarray) -> list[Face]:
+    """Faces from 80 px in a large image. OpenCV's cascade, eight times as fast on it as HOG, says where HOG is to look."""
+    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    found = cascade.detectMultiScale(grey, 1.2, 1, minSize=(64, 64))
+    return _look_near(grey, [np.array([x, y, x + width - 1, y + height - 1]) for x, y, width, height in found])
 
 
 def find_faces(grey: np.ndarray, near: Sequence[np.ndarray] = ()) -> list[Face]:
@@ -146,3 +159,22 @@ def predict_landmarks(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The 68 landmarks of the face in `box`: float32 (68, 2), x and y in pixels (whole numbers: dlib rounds)."""
     shape = shape_predictor()(image, dlib.rectangle(*(int(v) for v in box)))
     return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
+
+
+def predict_tilted_landmarks(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """As `predict_landmarks`; where the face is TILTED, anew, twice, in the image turned so that the face is upright.
+
+    What it then finds of a face tilted by 30 degrees is as near to the same face's landmarks upright as of one by 5.
+    """
+    landmarks = predict_landmarks(image, box)
+    centre = tuple((box[:2] + box[2:]) / 2)
+    for _ in range(2):
+        x, y = landmarks[LEFT_EYE].mean(axis=0) - landmarks[RIGHT_EYE].mean(axis=0)
+        tilt = float(np.degrees(np.arctan2(y, x)))
+        if abs(tilt) <= TILTED:
+            break
+        turn = cv2.getRotationMatrix2D(centre, tilt, 1)
+        upright = cv2.warpAffine(image, turn, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+        back = cv2.invertAffineTransform(turn)
+        landmarks = (predict_landmarks(upright, box) @ back[:, :2].T + back[:, 2]).astype(np.float32)
+    return landmarks

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+JAW = slice(0, 17)
 MOUTH = slice(48, 68)
 INNER_LIPS = slice(60, 68)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)

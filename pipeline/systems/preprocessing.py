@@ -13,9 +13,9 @@ from pipeline.features.alignment import align_faces, crop_face
 from pipeline.features.audio import log_mel, mfcc, resample
 from pipeline.features.characters.recogniser import recogniser
 from pipeline.features.characters.steps import step_windows
-from pipeline.features.detection import detect_face, predict_landmarks
+from pipeline.features.detection import detect_face, predict_tilted_landmarks
 from pipeline.features.face_mesh import mesh_faces
-from pipeline.features.landmarks import spanned_box
+from pipeline.features.landmarks import JAW, inter_ocular_distance, spanned_box
 from pipeline.features.lip_parsing import refine_clip
 from pipeline.features.tracking import detect_video
 from pipeline.features.windows import to_int16
@@ -49,14 +49,19 @@ class Preprocessing:
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         return cls(**known | {"template": np.array(values["template"])})
 
-    def photo(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A photo's largest face, uint8 RGB (H, W, 3) → the crop uint8 (S, S, 3), its landmarks (68, 2) in crop pixels.
+    def photo(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A photo's largest face, uint8 RGB (H, W, 3) → the crop uint8 (S, S, 3), its landmarks (68, 2) in crop pixels, and the
+        similarity (2, 3) from the photo to the crop.
 
-        Raises ClipRejected ("no_face").
+        Raises ClipRejected ("no_face"; "cut_off" where more than the jaw lies beyond the photo).
         """
         found, box = self._find(image)
+        # Of a face that is cut off, the predictor squeezes what is missing into the image, up to its border.
+        features, margin = np.delete(found, JAW, axis=0), 0.1 * inter_ocular_distance(found)
+        if (features < margin).any() or (features > np.array(image.shape[1::-1]) - 1 - margin).any():
+            raise ClipRejected("cut_off", "the border cuts the face off")
         transforms, aligned = self._aligned(self._refined(found[None], [image]), box[None])
-        return crop_face(image, transforms[0], self.image_size), aligned[0]
+        return crop_face(image, transforms[0], self.image_size), aligned[0], transforms[0]
 
     def video(self, path: Path) -> np.ndarray:
         """The landmarks of a video's face on the clock of `fps`, aligned as the corpus was: (T, 68, 2) in crop pixels.
@@ -91,7 +96,7 @@ class Preprocessing:
             if faces := next(mesh_faces([image])):
                 return faces[0], spanned_box(faces[0])
         elif (box := detect_face(image)) is not None:
-            return predict_landmarks(image, box), box
+            return predict_tilted_landmarks(image, box), box
         raise ClipRejected("no_face", "no face was found")
 
     def _aligned(self, landmarks: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -29,7 +30,7 @@ def preprocessing(portrait):
 
 
 def test_a_photos_eyes_come_to_the_templates(preprocessing, portrait):
-    crop, landmarks = preprocessing.photo(portrait)
+    crop, landmarks, _ = preprocessing.photo(portrait)
     assert crop.shape == (64, 64, 3) and crop.std() > 20
     # alignment.eye_distance and eye_height of a crop of 64 px, in whose middle the eyes lie.
     for points, x in ((RIGHT_EYE, 32 - 0.15 * 64), (LEFT_EYE, 32 + 0.15 * 64)):
@@ -39,6 +40,37 @@ def test_a_photos_eyes_come_to_the_templates(preprocessing, portrait):
 def test_a_photo_without_a_face_is_rejected(preprocessing):
     with pytest.raises(ClipRejected, match="no_face"):
         preprocessing.photo(np.full((200, 200, 3), 128, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("cut", "fits"),
+    [
+        (np.s_[:163], True),  # the chin alone is missing
+        (np.s_[:150], False),  # the mouth
+        (np.s_[95:], False),  # the brows
+        (np.s_[:, :165], False),  # half of the face
+    ],
+)
+def test_a_face_that_the_border_cuts_needs_its_features(preprocessing, portrait, cut, fits):
+    image = np.ascontiguousarray(portrait[cut])
+    if fits:
+        crop, whole = preprocessing.photo(image)[0], preprocessing.photo(portrait)[0]
+        assert np.abs(crop[:40].astype(int) - whole[:40]).mean() < 12
+    else:
+        with pytest.raises(ClipRejected, match=r"cut_off|no_face"):
+            preprocessing.photo(image)
+
+
+@pytest.mark.parametrize("degrees", [-35, -30, 0, 20, 30])
+def test_a_tilted_photo_gives_the_upright_ones_crop(preprocessing, portrait, degrees):
+    """The way to the crop turns by as much as the photo was turned."""
+    turn = cv2.getRotationMatrix2D((150, 150), degrees, 1)
+    tilted = cv2.warpAffine(portrait, turn, (300, 300), borderMode=cv2.BORDER_REPLICATE)
+    (crop, landmarks, matrix), upright = preprocessing.photo(tilted), preprocessing.photo(portrait)
+    there = matrix[:, :2] @ turn + np.column_stack([np.zeros((2, 2)), matrix[:, 2]])
+    np.testing.assert_allclose(there[:, :2], upright[2][:, :2], atol=0.02)
+    np.testing.assert_allclose(landmarks, upright[1], atol=2)
+    assert np.abs(crop.astype(int) - upright[0]).mean() < 12
 
 
 def test_a_video_is_aligned_as_the_corpus_is(preprocessing, make_clip, tmp_path):
@@ -67,7 +99,7 @@ def test_it_is_read_from_what_the_stages_say(data):
 
 def test_a_photos_box_is_the_crop(preprocessing, portrait):
     """As Chen S. 2021 crops: what the detector's box holds, and nothing turned."""
-    crop, landmarks = replace(preprocessing, transform="box", image_size=112).photo(portrait)
+    crop, landmarks, _ = replace(preprocessing, transform="box", image_size=112).photo(portrait)
     box = detect_face(portrait)
     found = predict_landmarks(portrait, box)
     scale = 112 / (box[2] - box[0] + 1)
@@ -77,7 +109,7 @@ def test_a_photos_box_is_the_crop(preprocessing, portrait):
 
 def test_a_photo_is_aligned_by_its_own_three_points(preprocessing, portrait):
     """Maity's transform, of a video's first frame: a photo has no other."""
-    _, landmarks = replace(preprocessing, transform="first_frame").photo(portrait)
+    _, landmarks, _ = replace(preprocessing, transform="first_frame").photo(portrait)
     three = [
         np.array([face[part].mean(axis=0) for part in (RIGHT_EYE, LEFT_EYE, NOSE)])
         for face in (landmarks, preprocessing.template)

@@ -1,0 +1,164 @@
+"""A drawn face in its whole photo: what moves is drawn anew, and every other pixel is the photo's own in every frame.
+
+Colours and where they stand are brought from the crop to the photo by the inverse of its alignment. Systems that compose their
+frames say themselves where they draw anew (`Drawn.change`); of those that redraw the crop, it is where faces move.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+import cv2
+import numpy as np
+
+from pipeline.features.alignment import apply_similarity, drawn_through
+from pipeline.features.landmarks import LEFT_EYE, MOUTH, RIGHT_EYE, inter_ocular_distance
+from pipeline.papers.interface import Drawn
+
+# Pixels of a video's longer side: a photo that is larger is reduced.
+LONGEST = 1920
+# A change map is never quite 0. Where it is below the first, the photo stays; above the second, it is as the network has it.
+LEAST_CHANGE = (0.1, 0.3)
+# Width of the band along the crop's border over which it passes into the photo, as a share of the crop.
+BORDER = 1 / 12
+# In distances of the eyes: how far jaws drop, the deviation of the blur at a mask's edge, and that of a colour's mean.
+JAW_DROP, FEATHER, COLOUR_MEAN = 0.25, 0.12, 0.35
+# Cheeks and jaw: what speech moves lies within.
+LOWER_FACE = slice(2, 15)
+
+
+def for_video(photo: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A photo as a video shows it, of at most LONGEST px and of even sides, as H.264 needs; and the way from there to the crop.
+
+    photo: uint8 (H, W, 3); matrix: (2, 3), photo → crop. An odd last row or column is left out.
+    """
+    scale = min(1.0, LONGEST / max(photo.shape[:2]))
+    shown = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+    height, width = (side // 2 * 2 for side in shown.shape[:2])
+    # Pixel centres lie at whole numbers: x of what is shown lies at (x + ½) / scale − ½ of the photo.
+    shift = matrix[:, :2].sum(axis=1) * (0.5 / scale - 0.5) + matrix[:, 2]
+    return shown[:height, :width], np.column_stack([matrix[:, :2] / scale, shift])
+
+
+def composed(
+    photo: np.ndarray,
+    matrix: np.ndarray,
+    crop: np.ndarray,
+    landmarks: np.ndarray,
+    drawn: Iterable[Drawn],
+    whole_face: bool,
+) -> Iterator[np.ndarray]:
+    """The photo with each drawn frame in its place: uint8 (H, W, 3) each.
+
+    photo: uint8 (H, W, 3). matrix: (2, 3), photo → crop. crop, landmarks: uint8 (S, S, 3), (68, 2) in its pixels. whole_face:
+    of systems without change maps, whether eyes and brows move as well as what speech moves.
+    """
+    frames = iter(drawn)
+    first = next(frames)
+    layer = layers(first, crop, landmarks, whole_face)
+    for frame in chain([first], frames):
+        yield put_back(photo, matrix, *layer(frame))
+
+
+def layers(
+    first: Drawn, crop: np.ndarray, landmarks: np.ndarray, whole_face: bool
+) -> Callable[[Drawn], tuple[np.ndarray, np.ndarray]]:
+    """A function of a drawn frame → colour (S, S, 3), 0 … 255, and how much of it is seen (S, S), 0 … 1, both float32."""
+    fade = border_fade(len(crop))
+    if first.change is not None:
+        return lambda frame: (frame.colour.astype(np.float32), decided(frame.change) * fade)
+    mask = moving_part(landmarks, len(crop), whole_face) * fade
+    shift = colour_shift(crop, first.image, landmarks)
+    return lambda frame: (np.clip(frame.image + shift, 0, 255), mask)
+
+
+def put_back(photo: np.ndarray, matrix: np.ndarray, colour: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The photo, uint8 (H, W, 3), where `change` is 0, and `colour` where it is 1. matrix: (2, 3), photo → crop.
+
+    colour: float (S, S, 3), 0 … 255; change: float (S, S), 0 along the border. Their product is brought to the photo, not the
+    colour, which means nothing where nothing is drawn: networks leave it grey there, and lips beside it would turn grey.
+    """
+    frame = photo.copy()
+    inverse = cv2.invertAffineTransform(matrix)
+    left, top, right, bottom = _bounds(change, inverse, photo.shape)
+    if left >= right or top >= bottom:
+        return frame
+    premultiplied = np.dstack([colour * change[..., None], change]).astype(np.float32)
+    shifted = inverse - [[0, 0, left], [0, 0, top]]
+    drawn = drawn_through(premultiplied, shifted, (right - left, bottom - top), cv2.INTER_CUBIC)
+    # Cubic interpolation goes beyond the values that it lies between: the product's colour stays, the change is limited.
+    beyond, change = drawn[..., 3:], np.clip(drawn[..., 3:], 0, 1)
+    seen = drawn[..., :3] * np.divide(change, beyond, out=np.zeros_like(change), where=beyond > 0)
+    part = frame[top:bottom, left:right]
+    part[:] = np.rint(np.clip(seen + (1 - change) * part, 0, 255))
+    return frame
+
+
+def _bounds(change: np.ndarray, inverse: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The rectangle of the photo in which a change map (S, S) is not 0: left, top, right, bottom, the last ones beyond."""
+    y, x = (np.flatnonzero(change.any(axis=axis)) for axis in (1, 0))
+    if not len(x):
+        return 0, 0, 0, 0
+    # Interpolation reaches two pixels of the crop farther.
+    corners = np.array([(a, b) for a in (x[0] - 2, x[-1] + 2) for b in (y[0] - 2, y[-1] + 2)])
+    there = apply_similarity(inverse, corners)
+    first, last = np.floor(there.min(axis=0)).astype(int), np.ceil(there.max(axis=0)).astype(int)
+    height, width = shape[:2]
+    return max(0, first[0]), max(0, first[1]), min(width, last[0] + 1), min(height, last[1] + 1)
+
+
+def decided(change: np.ndarray) -> np.ndarray:
+    """A change map, uint8 (S, S) → float32, 0 … 1, that is 0 where next to nothing changes; see LEAST_CHANGE."""
+    low, high = LEAST_CHANGE
+    change = change.astype(np.float32) / 255
+    return change * smooth_step((change - low) / (high - low))
+
+
+def border_fade(size: int) -> np.ndarray:
+    """Float32 (size, size): 0 along the border, 1 from a band of BORDER on."""
+    distance = np.minimum(np.arange(size), np.arange(size)[::-1])
+    rise = smooth_step(distance / (BORDER * size))
+    return np.outer(rise, rise).astype(np.float32)
+
+
+def smooth_step(x: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, and a cubic between them that is level at both."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def moving_part(landmarks: np.ndarray, size: int, whole_face: bool) -> np.ndarray:
+    """Where a face moves, float32 (size, size), 0 … 1: from cheeks to below a dropped jaw, or all of it, softly bounded.
+
+    landmarks: (68, 2) in pixels of the crop.
+    """
+    part = landmarks if whole_face else landmarks[LOWER_FACE]
+    outline = np.concatenate([part, dropped(landmarks)[LOWER_FACE]])
+    return _soft_hull(outline, size, FEATHER * inter_ocular_distance(landmarks))
+
+
+def colour_shift(crop: np.ndarray, drawn: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """What a network's colours lack of the photo's: float32 (S, S, 3), to be added to all that it draws.
+
+    crop, drawn: uint8 (S, S, 3), the photo's and the first frame's. Their difference, averaged over the neighbourhood, without
+    the mouth, which may be open in one and shut in the other. It is the same for all frames, so that nothing flickers.
+    """
+    eyes = inter_ocular_distance(landmarks)
+    mouth = np.concatenate([landmarks[MOUTH], dropped(landmarks)[MOUTH]])
+    weight = np.clip(1 - 2 * _soft_hull(mouth, len(crop), FEATHER * eyes), 0, 1)
+    difference = (crop.astype(np.float32) - drawn) * weight[..., None]
+    mean, of_weight = (cv2.GaussianBlur(x, (0, 0), COLOUR_MEAN * eyes) for x in (difference, weight))
+    return mean / of_weight[..., None]
+
+
+def dropped(landmarks: np.ndarray) -> np.ndarray:
+    """Landmarks (68, 2) as far down the face as a jaw drops."""
+    x, y = landmarks[LEFT_EYE].mean(axis=0) - landmarks[RIGHT_EYE].mean(axis=0)
+    return landmarks + JAW_DROP * np.array([-y, x])
+
+
+def _soft_hull(points: np.ndarray, size: int, deviation: float) -> np.ndarray:
+    """The convex hull of points (n, 2), float32 (size, size), 0 … 1, blurred by a Gaussian, and 0 beyond three deviations."""
+    hull = cv2.convexHull(np.rint(points).astype(np.int32))
+    reach = 2 * int(np.ceil(3 * deviation)) + 1
+    filled = cv2.fillConvexPoly(np.zeros((size, size), np.float32), hull, 1.0)
+    return cv2.GaussianBlur(filled, (reach, reach), deviation, borderType=cv2.BORDER_REPLICATE)
