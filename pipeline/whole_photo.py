@@ -74,32 +74,49 @@ def layers(
 def put_back(photo: np.ndarray, matrix: np.ndarray, colour: np.ndarray, change: np.ndarray) -> np.ndarray:
     """The photo, uint8 (H, W, 3), where `change` is 0, and `colour` where it is 1. matrix: (2, 3), photo → crop.
 
-    colour: float (S, S, 3), 0 … 255; change: float (S, S), 0 along the border. Their product is brought to the photo, not the
-    colour, which means nothing where nothing is drawn: networks leave it grey there, and lips beside it would turn grey.
+    colour: float32 (S, S, 3), 0 … 255; change: float32 (S, S), 0 along the border.
     """
     frame = photo.copy()
-    inverse = cv2.invertAffineTransform(matrix)
-    left, top, right, bottom = _bounds(change, inverse, photo.shape)
-    if left >= right or top >= bottom:
-        return frame
-    premultiplied = np.dstack([colour * change[..., None], change]).astype(np.float32)
-    shifted = inverse - [[0, 0, left], [0, 0, top]]
-    drawn = drawn_through(premultiplied, shifted, (right - left, bottom - top), cv2.INTER_CUBIC)
-    # Cubic interpolation goes beyond the values that it lies between: the product's colour stays, the change is limited.
-    beyond, change = drawn[..., 3:], np.clip(drawn[..., 3:], 0, 1)
-    seen = drawn[..., :3] * np.divide(change, beyond, out=np.zeros_like(change), where=beyond > 0)
-    part = frame[top:bottom, left:right]
-    part[:] = np.rint(np.clip(seen + (1 - change) * part, 0, 255))
+    # By cubic interpolation to a few times the size, and by a linear one from there: as smooth as all cubic, and much faster.
+    k = int(np.clip(round(1 / np.hypot(*matrix[:, 0])), 1, 4))
+    colours, weights = (
+        cv2.resize(x, None, fx=k, fy=k, interpolation=cv2.INTER_CUBIC) for x in (spread(colour, change), change)
+    )
+    # Pixel centres lie at whole numbers: enlarging by k moves x to k·x + (k − 1)/2.
+    inverse = cv2.invertAffineTransform(k * matrix + np.array([[0, 0, (k - 1) / 2]] * 2))
+    left, top, right, bottom = _bounds(weights, inverse, photo.shape)
+    if left < right and top < bottom:
+        there, size = inverse - [[0, 0, left], [0, 0, top]], (right - left, bottom - top)
+        # Cubic interpolation goes beyond the values that it lies between.
+        seen = np.clip(drawn_through(weights, there, size), 0, 1)
+        part = frame[top:bottom, left:right]
+        drawn = drawn_through(colours, there, size)
+        part[:] = cv2.blendLinear(drawn, np.ascontiguousarray(part), seen, 1 - seen)
     return frame
 
 
+def spread(colour: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Colours, float32 (S, S, 3), where something is drawn, and where nothing is, those beside it: uint8 (S, S, 3).
+
+    There a network's own mean nothing, often grey, and interpolation would mix them into lips.
+    """
+    beside, weight = (cv2.GaussianBlur(x, (0, 0), 2) for x in (colour * change[..., None], change))
+    beside /= np.maximum(weight, 1e-6)[..., None]
+    least = 0.01
+    mixed = (colour * change[..., None] + beside * least) / (change + least)[..., None]
+    return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+
+
 def _bounds(change: np.ndarray, inverse: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The rectangle of the photo in which a change map (S, S) is not 0: left, top, right, bottom, the last ones beyond."""
+    """The rectangle of the photo in which a map (S, S) is not 0: left, top, right, bottom, the last ones beyond it.
+
+    inverse: (2, 3), map → photo; shape: the photo's.
+    """
     y, x = (np.flatnonzero(change.any(axis=axis)) for axis in (1, 0))
     if not len(x):
         return 0, 0, 0, 0
-    # Interpolation reaches two pixels of the crop farther.
-    corners = np.array([(a, b) for a in (x[0] - 2, x[-1] + 2) for b in (y[0] - 2, y[-1] + 2)])
+    # Interpolation reaches a pixel farther.
+    corners = np.array([(a, b) for a in (x[0] - 1, x[-1] + 1) for b in (y[0] - 1, y[-1] + 1)])
     there = apply_similarity(inverse, corners)
     first, last = np.floor(there.min(axis=0)).astype(int), np.ceil(there.max(axis=0)).astype(int)
     height, width = shape[:2]

@@ -99,11 +99,11 @@ def box_transforms(boxes: np.ndarray, image_size: int) -> np.ndarray:
 
 def crop_face(image: np.ndarray, matrix: np.ndarray, image_size: int) -> np.ndarray:
     """Draw the aligned crop: uint8 (H, W, 3) → (image_size, image_size, 3). Beyond the image, its border is repeated."""
-    return drawn_through(image, matrix, (image_size, image_size), cv2.INTER_LINEAR)
+    return drawn_through(image, matrix, (image_size, image_size))
 
 
-def drawn_through(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
-    """Draw an image (H, W, C) through a similarity, `size` = (width, height) of what comes of it, by OpenCV's interpolation.
+def drawn_through(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Draw an image, (H, W, C) or (H, W), through a similarity; size: width and height of what comes of it.
 
     What shrinks is drawn larger first and then averaged over areas, since plain interpolation would alias.
     """
@@ -112,7 +112,7 @@ def drawn_through(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], 
     # Pixel centres lie at whole numbers: enlarging by k moves x to k·x + (k − 1)/2.
     enlarged = k * matrix + np.array([[0, 0, (k - 1) / 2]] * 2)
     larger = (size[0] * k, size[1] * k)
-    drawn = cv2.warpAffine(image, enlarged, larger, flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+    drawn = cv2.warpAffine(image, enlarged, larger, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(drawn, size, interpolation=cv2.INTER_AREA) if k > 1 else drawn
 
 
