@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +104,8 @@ def cost(name: str, params: Path, data: Path, precision: str, n_steps: int) -> C
     p = parameters.load(params)
     with contextlib.redirect_stdout(io.StringIO()):
         recipe, phase, objective, networks = begin(name, p, data, p.training.device, precision)
-    batches = chain.from_iterable(recipe.batches.epoch(recipe.seed, epoch) for epoch in count())
+    # The first of each epoch: the last may be smaller.
+    batches = (next(recipe.batches.epoch(recipe.seed, epoch)) for epoch in count())
     seconds, core_seconds, frames, values = [], [], [], []
     for _ in range(1 + n_steps):
         started, busy = time.perf_counter(), time.process_time()
