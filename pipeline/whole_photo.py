@@ -16,8 +16,9 @@ from pipeline.papers.interface import Drawn
 
 # Pixels of a video's longer side: a photo that is larger is reduced.
 LONGEST = 1920
-# A change map is never quite 0. Where it is below the first, the photo stays; above the second, it is as the network has it.
-LEAST_CHANGE = (0.1, 0.3)
+# A change map is never quite 0. Where a frame differs from the crop by less than the first, of 255, the photo stays; from the
+# second on, it is as the network has it. The map itself does not say: a small change to a glaring colour is a large one.
+LEAST = (3, 8)
 # Width of the band along the crop's border over which it passes into the photo, as a share of the crop.
 BORDER = 1 / 12
 # In distances of the eyes: how far jaws drop, the deviation of the blur at a mask's edge, and that of a colour's mean.
@@ -65,7 +66,7 @@ def layers(
     """A function of a drawn frame → colour (S, S, 3), 0 … 255, and how much of it is seen (S, S), 0 … 1, both float32."""
     fade = border_fade(len(crop))
     if first.change is not None:
-        return lambda frame: (frame.colour.astype(np.float32), decided(frame.change) * fade)
+        return lambda frame: (frame.colour.astype(np.float32), decided(frame, crop) * fade)
     mask = moving_part(landmarks, len(crop), whole_face) * fade
     shift = colour_shift(crop, first.image, landmarks)
     return lambda frame: (np.clip(frame.image + shift, 0, 255), mask)
@@ -74,37 +75,26 @@ def layers(
 def put_back(photo: np.ndarray, matrix: np.ndarray, colour: np.ndarray, change: np.ndarray) -> np.ndarray:
     """The photo, uint8 (H, W, 3), where `change` is 0, and `colour` where it is 1. matrix: (2, 3), photo → crop.
 
-    colour: float32 (S, S, 3), 0 … 255; change: float32 (S, S), 0 along the border.
+    colour: float32 (S, S, 3), 0 … 255; change: float32 (S, S), 0 along the border. Their product is brought to the photo, not
+    the colour, which means nothing where nothing is drawn: networks often leave it grey, and lips beside it would turn grey.
     """
     frame = photo.copy()
     # By cubic interpolation to a few times the size, and by a linear one from there: as smooth as all cubic, and much faster.
     k = int(np.clip(round(1 / np.hypot(*matrix[:, 0])), 1, 4))
-    colours, weights = (
-        cv2.resize(x, None, fx=k, fy=k, interpolation=cv2.INTER_CUBIC) for x in (spread(colour, change), change)
-    )
+    layers = np.dstack([colour * change[..., None], change])
+    fine = cv2.resize(layers, None, fx=k, fy=k, interpolation=cv2.INTER_CUBIC)
+    # Cubic interpolation goes beyond the values that it lies between: the change is limited, the colour stays.
+    beyond, limited = fine[..., 3:], np.clip(fine[..., 3:], 0, 1)
+    fine *= np.divide(limited, beyond, out=np.zeros_like(limited), where=beyond > 0)
     # Pixel centres lie at whole numbers: enlarging by k moves x to k·x + (k − 1)/2.
     inverse = cv2.invertAffineTransform(k * matrix + np.array([[0, 0, (k - 1) / 2]] * 2))
-    left, top, right, bottom = _bounds(weights, inverse, photo.shape)
+    left, top, right, bottom = _bounds(fine[..., 3], inverse, photo.shape)
     if left < right and top < bottom:
-        there, size = inverse - [[0, 0, left], [0, 0, top]], (right - left, bottom - top)
-        # Cubic interpolation goes beyond the values that it lies between.
-        seen = np.clip(drawn_through(weights, there, size), 0, 1)
         part = frame[top:bottom, left:right]
-        drawn = drawn_through(colours, there, size)
-        part[:] = cv2.blendLinear(drawn, np.ascontiguousarray(part), seen, 1 - seen)
+        drawn = drawn_through(fine, inverse - [[0, 0, left], [0, 0, top]], (right - left, bottom - top))
+        # OpenCV rounds and limits the sum.
+        part[:] = cv2.add(drawn[..., :3], (1 - drawn[..., 3:]) * part, dtype=cv2.CV_8U)
     return frame
-
-
-def spread(colour: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """Colours, float32 (S, S, 3), where something is drawn, and where nothing is, those beside it: uint8 (S, S, 3).
-
-    There a network's own mean nothing, often grey, and interpolation would mix them into lips.
-    """
-    beside, weight = (cv2.GaussianBlur(x, (0, 0), 2) for x in (colour * change[..., None], change))
-    beside /= np.maximum(weight, 1e-6)[..., None]
-    least = 0.01
-    mixed = (colour * change[..., None] + beside * least) / (change + least)[..., None]
-    return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
 
 
 def _bounds(change: np.ndarray, inverse: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -123,11 +113,12 @@ def _bounds(change: np.ndarray, inverse: np.ndarray, shape: tuple[int, ...]) -> 
     return max(0, first[0]), max(0, first[1]), min(width, last[0] + 1), min(height, last[1] + 1)
 
 
-def decided(change: np.ndarray) -> np.ndarray:
-    """A change map, uint8 (S, S) → float32, 0 … 1, that is 0 where next to nothing changes; see LEAST_CHANGE."""
-    low, high = LEAST_CHANGE
-    change = change.astype(np.float32) / 255
-    return change * smooth_step((change - low) / (high - low))
+def decided(frame: Drawn, crop: np.ndarray) -> np.ndarray:
+    """A frame's change map, float32 (S, S), 0 … 1, that is 0 where the frame hardly differs from the crop; see LEAST."""
+    difference = np.abs(frame.image.astype(np.float32) - crop).max(axis=-1)
+    least, whole = LEAST
+    seen = smooth_step((cv2.GaussianBlur(difference, (0, 0), 1) - least) / (whole - least))
+    return seen * frame.change / 255
 
 
 def border_fade(size: int) -> np.ndarray:

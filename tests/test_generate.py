@@ -37,8 +37,8 @@ def system(portrait):
         disc = np.where(np.hypot(x - centre[0], y - centre[1]) < 6, 255, 10).astype(np.uint8)
         for k in range(driving.n_frames):
             change = disc if k else np.full_like(disc, 10)
-            image = np.where(change[..., None] > 10, 0, photo).astype(np.uint8)
-            yield Drawn(image, np.zeros_like(photo), change)
+            colour = np.where(change[..., None] > 10, 0, photo).astype(np.uint8)
+            yield Drawn(colour, colour, change)
 
     face = predict_landmarks(portrait, detect_face(portrait))
     landmarks = {"backend": "dlib", "redetect_every": 25, "max_missing": 0.1}
