@@ -130,12 +130,13 @@ class Excerpts(ABC):
     """An excerpt of every training clip an epoch, in random order; and the validation clips, whole.
 
     length: frames of an excerpt; None = the whole clip. batch: so many are stacked along a first axis; None = each by itself,
-    without such an axis. What an epoch draws depends on the seed and its number only, so that a resumed run sees what an
-    unbroken one does.
+    without such an axis. balance: above 0 an epoch has as many excerpts, but of clips drawn by lot, so that a person of n
+    clips has a share of n^(1 − balance); at 1 all people have the same. What an epoch draws depends on the seed and its number
+    only, so that a resumed run sees what an unbroken one does.
     """
 
-    def __init__(self, store: ClipStore, length: int | None, batch: int | None = None):
-        self.store, self.length, self.batch = store, length, batch
+    def __init__(self, store: ClipStore, length: int | None, batch: int | None = None, balance: float = 0):
+        self.store, self.length, self.batch, self.balance = store, length, batch, balance
         self.train = store.train
 
     @abstractmethod
@@ -147,7 +148,7 @@ class Excerpts(ABC):
 
     def epoch(self, seed: int, number: int) -> Iterator[tuple[Tensor | None, ...]]:
         rng = np.random.default_rng([seed, number])
-        clips = rng.permutation(self.train)
+        clips = self._drawn(rng) if self.balance else rng.permutation(self.train)
         return self._batches(self.excerpt(clip, self.span(clip, rng), rng, augment=True) for clip in clips)
 
     def validation(self, seed: int) -> Iterator[tuple[Tensor | None, ...]]:
@@ -162,6 +163,12 @@ class Excerpts(ABC):
         length = min(self.length or n_frames, n_frames)
         start = int(rng.integers(n_frames - length + 1))
         return slice(start, start + length)
+
+    def _drawn(self, rng: np.random.Generator) -> np.ndarray:
+        """As many clips as there are, with some of them again and others not, people balanced."""
+        subjects = self.store.clips.loc[self.train, "subject"]
+        chances = subjects.map(subjects.value_counts()).astype(float) ** -self.balance
+        return rng.choice(self.train, len(self.train), p=chances / chances.sum())
 
     def _batches(self, excerpts: Iterator[tuple[Tensor | None, ...]]) -> Iterator[tuple[Tensor | None, ...]]:
         if self.batch is None:

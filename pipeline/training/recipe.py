@@ -79,8 +79,10 @@ class Recipe:
     settings: a dataclass, what the generator is built from. knobs: the parameters that the result depends on beside those in
     phases and settings. about: what else the trained network is to say of itself. half_rate: steps after which the learning
     rate is half of what it began with, and after twice as many a third; None = it stays. precision: where not
-    `training.precision`. parameters: where in params.yaml the learning rates and weights stand. keep: the network of the epoch
-    with the least validation error, or of the last one, where that error does not say what the network is for.
+    `training.precision`. averaging: share that a running mean of the generator's weights keeps of itself with every step. The
+    mean is what is validated, and the best one is left; 0 = there is none. parameters: where in params.yaml the learning rates
+    and weights stand. keep: the network of the epoch with the least validation error, or of the last one (not a mean), where
+    that error does not say what the network is for.
     """
 
     parameters: str
@@ -96,6 +98,7 @@ class Recipe:
     keep: Literal["best", "last"] = "best"
     half_rate: int | None = None
     precision: str | None = None
+    averaging: float = 0
 
 
 class NothingToLearn(Exception):

@@ -23,6 +23,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from pipeline.errors import UserError
@@ -32,7 +33,7 @@ from pipeline.training.recipe import Batch, Fake, NothingToLearn, Objective, Pha
 from pipeline.training.trained import fields_of, save_network, save_reason
 
 # What a phase has come to: "epoch", "losses" (a row for each), "best" (error, epoch, generator's weights); and, once it is on
-# disk, "networks" and "optimizers" as they were then.
+# disk, "networks" and "optimizers" as they were then, and the "mean" of the generator's weights, where one is taken.
 State = dict[str, Any]
 # Files of so many phases are kept, those used last: going back to one of them goes on from it.
 KEPT = 4
@@ -119,13 +120,14 @@ def fit(
         batches = tqdm(drawn, title, n_batches, unit="batch", disable=None)
         terms, rate = learn(objective, networks, phase, batches)
         check_finite(terms, epoch + 1, recipe)
-        error = validation_error(machine.fabric, recipe, objective, seed)
-        check_finite({"validation_error": torch.tensor([error])}, epoch + 1, recipe)
+        with networks.averaged():
+            error = validation_error(machine.fabric, recipe, objective, seed)
+            check_finite({"validation_error": torch.tensor([error])}, epoch + 1, recipe)
+            if error < state["best"]["error"]:
+                state["best"] = {"error": error, "epoch": epoch + 1, "generator": networks.weights("generator")}
         row = {name: values.mean().item() for name, values in terms.items()} | {"validation_error": error}
         state["losses"].append({"epoch": epoch + 1} | {name: float(f"{value:.6g}") for name, value in row.items()})
         state["epoch"] = epoch + 1
-        if error < state["best"]["error"]:
-            state["best"] = {"error": error, "epoch": epoch + 1, "generator": networks.weights("generator")}
         networks.save(path, state)
         report(state["losses"])
         best = state["best"]["error"]
@@ -171,6 +173,10 @@ class Networks:
             setattr(objective, name, wrapped)
             (self.trained if is_trained else self.frozen)[name] = wrapped
         self.optimizers = {name: self.fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()}
+        self.mean = None
+        if recipe.averaging:
+            keep_most = get_ema_multi_avg_fn(recipe.averaging)
+            self.mean = AveragedModel(self.trained["generator"].module, multi_avg_fn=keep_most, use_buffers=True)
 
     def train(self) -> None:
         """Training mode; not of frozen networks, whose running statistics it would move."""
@@ -187,6 +193,21 @@ class Networks:
         optimizer.zero_grad()
         self.fabric.backward(sum(weights[name] * value if weights else value for name, value in terms.items()))
         optimizer.step()
+        if self.mean and which == "generator":
+            self.mean.update_parameters(self.trained["generator"].module)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """While the generator is validated and kept: it has the mean of its weights, where one is taken."""
+        if not self.mean:
+            yield
+            return
+        generator, own = self.trained["generator"].module, self.weights("generator")
+        generator.load_state_dict(self.mean.module.state_dict())
+        try:
+            yield
+        finally:
+            generator.load_state_dict(own)
 
     @contextmanager
     def frozen_discriminators(self) -> Iterator[None]:
@@ -209,9 +230,10 @@ class Networks:
         """Write all that the training goes on from; the file appears whole."""
         networks = {name: network.module.state_dict() for name, network in self.trained.items()}
         optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        mean = {"mean": self.mean.state_dict()} if self.mean else {}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial_path = path.with_suffix(".partial")
-        torch.save(state | {"networks": networks, "optimizers": optimizers}, partial_path)
+        torch.save(state | {"networks": networks, "optimizers": optimizers} | mean, partial_path)
         os.replace(partial_path, path)
 
     def restore(self, state: State) -> None:
@@ -220,6 +242,8 @@ class Networks:
             self.trained[name].module.load_state_dict(weights)
         for name, steps in state.get("optimizers", {}).items():
             self.optimizers[name].load_state_dict(steps)
+        if "mean" in state:
+            self.mean.load_state_dict(state["mean"])
 
 
 def computed(terms: Terms, wanted: Callable[[str], Any]) -> dict[str, Tensor]:

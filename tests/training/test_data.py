@@ -65,6 +65,16 @@ def test_an_epoch_is_every_training_clip_once_in_any_order(store):
     assert len(orders) == 6
 
 
+@pytest.mark.parametrize(("balance", "share"), [(0.5, 1 / (1 + 2**0.5)), (1, 1 / 2)])
+def test_people_of_few_clips_are_seen_as_often_as_balance_says(store, balance, share):
+    """Of three clips two are one person's: n clips have a share of n^(1 − balance)."""
+    excerpts = Drawing(store, 8, balance=balance)
+    epochs = [[int(excerpt.clip) for excerpt in excerpts.epoch(0, number)] for number in range(1000)]
+    assert {len(seen) for seen in epochs} == {len(excerpts)}
+    seen = np.bincount(np.concatenate(epochs)) / 3000
+    np.testing.assert_allclose(seen, [(1 - share) / 2, (1 - share) / 2, share], atol=0.03)
+
+
 def test_an_epoch_depends_on_seed_and_number_only(store):
     def epoch(seed, number):
         return list(Drawing(store, 8).epoch(seed, number))

@@ -267,6 +267,20 @@ def test_the_network_that_is_left_has_the_least_validation_error(bench):
     assert not network.training
 
 
+def test_the_running_mean_of_the_weights_is_validated_and_left(bench, tmp_path):
+    """Of one step an epoch the mean keeps three quarters of itself; the steps are those of a training without it."""
+    plain, watched = Watched(errors(3.0, 2.0, 1.0)), Watched(errors(3.0, 2.0, 1.0))
+    Bench(tmp_path / "plain").train(plain.recipe(phase(epochs=3), batches=NumberBatches(1)))
+    bench.train(watched.recipe(phase(epochs=3), batches=NumberBatches(1), averaging=0.75))
+    steps, means = ([seen["generator"] for seen in of.objectives[0].seen] for of in (plain, watched))
+    mean = steps[0]
+    for step, validated in zip(steps, means, strict=True):
+        mean = {name: 0.75 * mean[name] + 0.25 * step[name] for name in mean}
+        for name in mean:
+            torch.testing.assert_close(validated[name], mean[name])
+    assert_equal(load_network(bench.out, Generator, Settings)[0].state_dict(), means[-1])
+
+
 def errors(*values):
     """An objective with these validation errors, which keeps its networks as they were at each."""
 

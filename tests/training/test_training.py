@@ -73,11 +73,11 @@ FIRST, SECOND = 7, 8  # seeds of the phases
         (two_phases, [(FIRST, 2), (SECOND, 1)]),
     ],
 )
-@pytest.mark.parametrize("half_rate", [None, 5])
-def test_a_broken_run_ends_as_an_unbroken_one(bench, another, make, interrupted, half_rate):
+@pytest.mark.parametrize("changes", [{}, {"half_rate": 5}, {"averaging": 0.9}])
+def test_a_broken_run_ends_as_an_unbroken_one(bench, another, make, interrupted, changes):
     """To the last digit, wherever the generator of random numbers stands: what is left, and all that would go on from it."""
-    whole = bench.train(make(half_rate=half_rate))
-    made = make(half_rate=half_rate, batches=broken_at(*interrupted))
+    whole = bench.train(make(**changes))
+    made = make(**changes, batches=broken_at(*interrupted))
     taken = []
     for _ in interrupted:
         with pytest.raises(KeyboardInterrupt):

@@ -22,7 +22,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     chosen = p.sinha.audio_to_landmark
     store = ClipStore(data, p.sinha.faces, "characters", "landmarks", "neutral")
     faces = face_statistics(store)
-    excerpts = SpeechExcerpts(store, chosen.excerpt_frames, faces["mean_neutral"])
+    excerpts = SpeechExcerpts(store, chosen.excerpt_frames, chosen.balance, faces["mean_neutral"])
     moved = np.concatenate([excerpts.displacements(clip)[:, SPOKEN] for clip in excerpts.train])
     mean, components, _ = fit_pca(moved, chosen.variance)
     symbols = len(store.preprocessing["characters"]["symbols"])
@@ -41,16 +41,18 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         objective=objective,
         settings=settings,
         phases=(Phase(chosen.epochs, dict(chosen.weights), {"generator": chosen.learning_rate}),),
-        knobs={"excerpt_frames": chosen.excerpt_frames, "variance": chosen.variance, "betas": p.sinha.betas},
+        knobs=chosen.model_dump(include={"excerpt_frames", "balance", "averaging", "variance"})
+        | {"betas": p.sinha.betas},
         optimizer=partial(Adam, betas=tuple(p.sinha.betas), fused=True),
+        averaging=chosen.averaging,
     )
 
 
 class SpeechExcerpts(Excerpts):
     """Character features and true displacements."""
 
-    def __init__(self, store: ClipStore, length: int | None, mean_neutral: np.ndarray):
-        super().__init__(store, length)
+    def __init__(self, store: ClipStore, length: int | None, balance: float, mean_neutral: np.ndarray):
+        super().__init__(store, length, balance=balance)
         self.mean_neutral = mean_neutral
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Speech:

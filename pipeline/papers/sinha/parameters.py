@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.parameter_types import Betas, Group, PaperParameters, Positive, Rate, Share, weights
+from pipeline.parameter_types import Averaging, Betas, Group, PaperParameters, Positive, Rate, Share, weights
 
 Variance = Annotated[float, Field(gt=0, lt=1)]
 
@@ -13,6 +13,8 @@ class AudioToLandmark(Group):
     epochs: Positive
     learning_rate: Rate
     excerpt_frames: Positive
+    balance: Share
+    averaging: Averaging
     variance: Variance
     weights: weights("landmark", "temporal")
 

@@ -33,7 +33,7 @@ def train(train_on, parameters):
 @pytest.fixture
 def speech(data):
     store = ClipStore(data, "small", "characters", "landmarks", "neutral")
-    return SpeechExcerpts(store, 8, face_statistics(store)["mean_neutral"])
+    return SpeechExcerpts(store, 8, 0, face_statistics(store)["mean_neutral"])
 
 
 @pytest.fixture
