@@ -243,7 +243,7 @@ MEASURED = (
         "generated blinks beside the corpus's own",
         "blinks",
         ("data/clips", f"data/alignment/{faces_of('sinha')}", "data/trained/sinha/blink"),
-        ("seed", "sinha.faces", "sinha.blink"),
+        ("seed", "sinha.faces", "sinha.init_from", "sinha.blink"),
         makes=("data/blinks.json",),
         metrics=("blinks.json",),
     ),

@@ -12,7 +12,8 @@ import yaml
 
 from pipeline import parameters
 from pipeline.errors import UserError, one_line_errors
-from pipeline.systems.card import CARD, find_system, read_card
+from pipeline.systems.card import find_system
+from pipeline.training.trained import CARD, read_card
 
 
 def export(name: str, data: Path, metrics: Path, split: str, out: Path) -> None:

@@ -32,8 +32,9 @@ from pipeline.features.smoothing import steadied
 from pipeline.papers.interface import Driving
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
 from pipeline.synthesis import enlarged, mark, provenance
-from pipeline.systems.card import find_system, read_card
+from pipeline.systems.card import find_system
 from pipeline.systems.system import System, load_system
+from pipeline.training.trained import read_card
 from pipeline.video import read_audio, write_video
 from pipeline.whole_photo import composed, for_video
 

@@ -21,11 +21,13 @@ class Group(BaseModel):
 class PaperParameters(Group):
     """What the group of every paper holds.
 
-    faces: which of `faces` its systems see. size_step: their image_size has to be a multiple of it, for the networks' sake.
+    faces: which of `faces` its systems see. init_from: folder of a trained system of the paper, whose networks the trainings go
+    on from. size_step: their image_size has to be a multiple of it, for the networks' sake.
     """
 
     size_step: ClassVar[int] = 1
     faces: str
+    init_from: str | None
 
 
 class Schedule(Group):

@@ -54,6 +54,7 @@ def _plain_word(name: str) -> str:
 class Faces(Group):
     image_size: Annotated[int, Field(ge=64)]
     transform: Literal["per_frame", "first_frame", "box"]
+    template: str | None = None
 
 
 class Alignment(Group):

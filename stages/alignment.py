@@ -1,4 +1,4 @@
-"""Cut the crops of one of `faces`, by the training split's mean face or by boxes: `python -m stages.alignment small`."""
+"""Cut the crops of one of `faces`, by a mean face or by boxes: `python -m stages.alignment small`."""
 
 import argparse
 import hashlib
@@ -22,6 +22,7 @@ from pipeline.features.jitter import blink_amplitude_kept, jitter
 from pipeline.features.landmarks import eye_aspect_ratio
 from pipeline.features.lip_parsing import refine_clip
 from pipeline.features.smoothing import steadied
+from pipeline.training.trained import read_card
 from pipeline.video import stream_frames
 
 FOUND = Path("data/landmarks/faces")
@@ -76,6 +77,31 @@ def template_clips(clips: pd.DataFrame, usable: Tables) -> list[str]:
     return sorted(first.values())[:TEMPLATE_SUBJECTS]
 
 
+def made_template(
+    clips: pd.DataFrame, found: Tables, faces: parameters.Faces, eye_distance: float, eye_height: float
+) -> np.ndarray:
+    """The template by the training split's faces, (68, 2) in crop pixels. Raises UserError where there is none."""
+    chosen = template_clips(clips, found)
+    if not chosen:
+        raise UserError(
+            "no clip is left to train on; see corpus.held_out_sentences and the column `split` of data/clips"
+        )
+    if faces.transform == "box":
+        return box_template(((found.landmarks(clip), found[clip]["box"]) for clip in chosen), faces.image_size)
+    means = np.stack([found.landmarks(clip).mean(axis=0) for clip in chosen])
+    return template(means, faces.image_size, eye_distance, eye_height)
+
+
+def given_template(folder: str, name: str, image_size: int) -> np.ndarray:
+    """A trained system's template. Raises UserError where there is none, or it is of another size."""
+    how = read_card(Path(folder))["preprocessing"]
+    if how["image_size"] != image_size:
+        raise UserError(
+            f"params.yaml: faces.{name}.image_size is {image_size}, and the template of {folder} is of {how['image_size']}"
+        )
+    return np.array(how["template"])
+
+
 @one_line_errors
 def main() -> None:
     p = parameters.load()
@@ -85,16 +111,10 @@ def main() -> None:
     faces, out = p.faces[name], Path("data/alignment") / name
     clips = pd.read_parquet("data/clips/clips.parquet").set_index("clip")
     found = Tables(FOUND)
-    chosen = template_clips(clips, found)
-    if not chosen:
-        raise UserError(
-            "no clip is left to train on; see corpus.held_out_sentences and the column `split` of data/clips"
-        )
-    if faces.transform == "box":
-        target = box_template(((found.landmarks(clip), found[clip]["box"]) for clip in chosen), faces.image_size)
+    if faces.template:
+        target = given_template(faces.template, name, faces.image_size)
     else:
-        means = np.stack([found.landmarks(clip).mean(axis=0) for clip in chosen])
-        target = template(means, faces.image_size, p.alignment.eye_distance, p.alignment.eye_height)
+        target = made_template(clips, found, faces, p.alignment.eye_distance, p.alignment.eye_height)
     out.mkdir(parents=True, exist_ok=True)
     np.save(out / "template.npy", target)
 
@@ -102,7 +122,14 @@ def main() -> None:
     if face_parsing:
         # Whatever is wrong with the network ends the stage here, and not clip by clip.
         parser(face_parsing)
-    work = partial(align, target=target, fps=p.corpus.fps, face_parsing=face_parsing, **dict(faces))
+    work = partial(
+        align,
+        target=target,
+        image_size=faces.image_size,
+        transform=faces.transform,
+        fps=p.corpus.fps,
+        face_parsing=face_parsing,
+    )
     # By a box a face lies where it does, whatever the template.
     made_from = (
         None if faces.transform == "box" else hashlib.sha256(target.tobytes()).hexdigest(),

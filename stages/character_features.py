@@ -64,7 +64,7 @@ def main() -> None:
     clips = pd.read_parquet("data/clips/clips.parquet").set_index("clip")
     clips = clips[[clip in shards(WAVEFORMS) for clip in clips.index]]
     rate, backend, model = p.audio_features.sample_rate, p.character_features.backend, p.character_features.model
-    if backend == "ctc":
+    if backend == "ctc" and model is None:
         model = trained_on(clips, rate, dict(p.character_features.ctc), p.seed)
     for old in OUT.glob("ctc-*.pt"):
         if str(old) != model:

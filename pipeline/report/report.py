@@ -24,7 +24,7 @@ from pipeline.report.pictures import (
     save_image,
     with_header,
 )
-from pipeline.systems.card import read_card
+from pipeline.training.trained import read_card
 
 GRID_ROWS = 6  # subjects whose faces are shown in every emotion
 

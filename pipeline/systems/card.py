@@ -14,9 +14,8 @@ import yaml
 from pipeline.corpus.about import read_about
 from pipeline.errors import UserError
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
-from pipeline.training.trained import WEIGHTS, read_trained, reason_skipped, save_reason
+from pipeline.training.trained import CARD, FORM, WEIGHTS, read_trained, reason_skipped, save_reason
 
-CARD, FORM = "card.yaml", 1
 # What every system's user has to know; declarations add what is a system's own.
 LIMITS = (
     "Draws a face crop of preprocessing.image_size pixels, of frontal faces as the corpus shows them.",
@@ -85,25 +84,6 @@ def _portable(preprocessing: dict[str, Any], out: Path) -> dict[str, Any]:
         return preprocessing
     shutil.copy(characters["model"], out / "characters.pt")
     return preprocessing | {"characters": characters | {"model": "characters.pt"}}
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """A system's card. Raises UserError where the folder is none, or one of another form."""
-    path = folder / CARD
-    if reason := reason_skipped(folder):
-        raise UserError(f"{folder.name} could not be trained on this corpus: {reason}")
-    if not path.exists():
-        raise UserError(f"{folder} holds no trained system: {CARD} is missing")
-    try:
-        card = yaml.safe_load(path.read_text())
-        form = card["form"]
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not the card of a trained system ({type(error).__name__})") from error
-    if form != FORM:
-        raise UserError(
-            f"{path} is of form {form}, and this version reads form {FORM}: make the system with the same version"
-        )
-    return card
 
 
 def find_system(name: str, data: Path) -> Path:

@@ -11,9 +11,8 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.papers.interface import Drawn, Driving
 from pipeline.papers.registry import PAPER_OF
-from pipeline.systems.card import CARD, read_card
 from pipeline.systems.preprocessing import Preprocessing
-from pipeline.training.trained import build
+from pipeline.training.trained import CARD, build, read_card
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch.optim import Adam, Optimizer
 
 from pipeline.parameter_types import Schedule
 from pipeline.training.data import ClipStore
+from pipeline.training.initial import Initial
 
 # What a generator makes: frames, or a named tuple of them and the maps that they were composed from.
 Fake = Tensor | tuple[Tensor, ...]
@@ -82,7 +83,8 @@ class Recipe:
     `training.precision`. averaging: share that a running mean of the generator's weights keeps of itself with every step. The
     mean is what is validated, and the best one is left; 0 = there is none. parameters: where in params.yaml the learning rates
     and weights stand. keep: the network of the epoch with the least validation error, or of the last one (not a mean), where
-    that error does not say what the network is for.
+    that error does not say what the network is for. initial: the network that the first phase begins with; None = as the
+    objective makes it.
     """
 
     parameters: str
@@ -99,6 +101,7 @@ class Recipe:
     half_rate: int | None = None
     precision: str | None = None
     averaging: float = 0
+    initial: Initial | None = None
 
 
 class NothingToLearn(Exception):

@@ -58,6 +58,8 @@ def train(
         write_losses(losses, [])
         print(f"{name}: skipped: {reason}")
         return
+    if recipe.initial:
+        recipe.initial.check(fields_of(recipe.settings), recipe.store.preprocessing, recipe.store.faces)
     if not any(recipe.phases[0].weights.values()):
         where = f"params.yaml: {recipe.parameters}.weights"
         raise UserError(
@@ -85,6 +87,7 @@ def train(
         "epoch": kept["epoch"],
         "key": _digest(key, recipe.keep),
         **recipe.about,
+        **({"initial": recipe.initial.origin} if recipe.initial else {}),
     }
     save_network(out, kept["generator"], about)
     for old in sorted(work.glob("*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
@@ -107,6 +110,8 @@ def fit(
     objective = recipe.objective(phase.weights)
     if before:
         _start_from(objective, before, phase.start)
+    elif recipe.initial:
+        recipe.initial.load_into(objective.generator)
     networks = Networks(machine, objective, recipe, phase)
     networks.restore(state)
     for epoch in range(state["epoch"], phase.epochs):
@@ -376,6 +381,7 @@ def _slow_down(rates: list[float], half_rate: int, optimizer: Optimizer, *_) -> 
 def _key_of_all(recipe: Recipe, code: str, machine: Machine) -> str:
     """A fingerprint of what all phases depend on."""
     made_with = [recipe.seed, recipe.knobs, fields_of(recipe.settings), recipe.about, recipe.store.preprocessing]
+    made_with += [recipe.initial.digest] if recipe.initial else []
     arithmetic = [machine.fabric.device.type, machine.fabric.strategy.precision.precision]
     return _digest(code, made_with, arithmetic, recipe.store.digest())
 

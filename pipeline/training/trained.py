@@ -1,5 +1,7 @@
 """A trained network on disk: `network.safetensors` with its weights, and `about.json` with what it is; or why there is none.
 
+And what a trained system's folder says of itself, its card (`pipeline.systems.card` makes it).
+
 Who only reads what a network says of itself does without torch, which takes seconds to load.
 """
 
@@ -10,12 +12,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 WEIGHTS, ABOUT = "network.safetensors", "about.json"
+# A system's card, its form, and what stands on it, the last of which shows that it is whole.
+CARD, FORM = "card.yaml", 1
+CARD_KEYS = ("system", "paper", "preprocessing", "networks", "metrics")
 # What stands in the place of both where there was nothing to learn from.
 SKIPPED = "skipped.txt"
 
@@ -85,6 +92,27 @@ def build(weights: Path, values: dict[str, Any], network: "type[nn.Module]", set
         what = " ".join(str(error).split())[:120]
         raise UserError(f"{weights} does not hold this system's network ({type(error).__name__}: {what})") from error
     return built.eval()
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """A system's card. Raises UserError where the folder is none, or one of another form."""
+    path = folder / CARD
+    if reason := reason_skipped(folder):
+        raise UserError(f"{folder.name} could not be trained on this corpus: {reason}")
+    if not path.exists():
+        raise UserError(f"{folder} holds no trained system: {CARD} is missing")
+    try:
+        card = yaml.safe_load(path.read_text())
+        form = card["form"]
+    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not the card of a trained system ({type(error).__name__})") from error
+    if form != FORM:
+        raise UserError(
+            f"{path} is of form {form}, and this version reads form {FORM}: make the system with the same version"
+        )
+    if missing := [key for key in CARD_KEYS if key not in card]:
+        raise UserError(f"{path} is not whole: {missing[0]} is missing; take the folder anew from where it was made")
+    return card
 
 
 def fields_of(settings: Any) -> dict[str, Any]:

@@ -21,9 +21,8 @@ from pipeline.evaluation.generated import tested_clips as clips_of
 from pipeline.papers.registry import TRAININGS
 from pipeline.references import REFERENCES
 from pipeline.report.report import make_report
-from pipeline.systems.card import CARD, FORM
 from pipeline.training.runner import write_losses
-from pipeline.training.trained import fields_of, save_network
+from pipeline.training.trained import CARD, CARD_KEYS, FORM, fields_of, save_network
 from stages import evaluation
 
 CLIPS = {"a": "test", "b": "test_sentences"}
@@ -160,7 +159,9 @@ def test_the_page_shows_both_sizes(measured):
         write_losses(Path("metrics") / "losses" / f"{of_paper}_{training}.csv", [])
     for system in ("sinha", "maity"):
         (data / "systems" / system).mkdir(parents=True)
-        (data / "systems" / system / CARD).write_text(yaml.safe_dump({"form": FORM, "networks": {}}))
+        (data / "systems" / system / CARD).write_text(
+            yaml.safe_dump(dict.fromkeys(CARD_KEYS) | {"form": FORM, "networks": {}})
+        )
     none = {"counts": [0, 0], "seconds": [1, 1], "durations": [], "intervals": []}
     (data / "blinks.json").write_text(json.dumps(dict.fromkeys(("ground_truth", "generated"), none)))
     Path("metrics/recognition.json").write_text("{}")

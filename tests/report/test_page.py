@@ -12,7 +12,7 @@ from pipeline.report import pictures
 from pipeline.report.page import LABELS, MOTION_LABELS, SILENCE_LABELS, render_page
 from pipeline.report.pictures import blink_distributions, confusion_matrices, contact_sheet, loss_curves, with_header
 from pipeline.report.report import emotion_grid, perceptual_origins, silence_sheets
-from pipeline.systems.card import CARD, FORM
+from pipeline.training.trained import CARD, CARD_KEYS, FORM
 
 FIGURES = {
     "maity": {
@@ -179,7 +179,9 @@ def test_whose_perceptual_loss_was_made_of_what_stands_in_the_cards(tmp_path):
     }
     for name, of_system in networks.items():
         (tmp_path / "systems" / name).mkdir(parents=True)
-        (tmp_path / "systems" / name / CARD).write_text(yaml.safe_dump({"form": FORM, "networks": of_system}))
+        (tmp_path / "systems" / name / CARD).write_text(
+            yaml.safe_dump(dict.fromkeys(CARD_KEYS) | {"form": FORM, "networks": of_system})
+        )
     assert perceptual_origins(tmp_path, ["ground_truth", "static", *networks]) == {"chen_s": origin}
 
 

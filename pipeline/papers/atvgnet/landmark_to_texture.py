@@ -14,6 +14,7 @@ from pipeline.papers.atvgnet.vg_net import LandmarkToTexture, Settings, Video, a
 from pipeline.papers.seam import Seam
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, Excerpts, held, images_to_tensor
+from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import load_network
 
@@ -42,6 +43,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         knobs=knobs | {"betas": p.atvgnet.betas},
         optimizer=partial(Adam, betas=tuple(p.atvgnet.betas), fused=True),
         keep="last",
+        initial=initial(p.atvgnet.init_from, "atvgnet", "landmark_to_texture"),
     )
 
 

@@ -8,12 +8,24 @@ PAPER = Paper(
     trainings={
         "audio_to_landmark": Training(
             reads=("alignment", "audio_features"),
-            params=("atvgnet.faces", "atvgnet.width", "atvgnet.betas", "atvgnet.audio_to_landmark"),
+            params=(
+                "atvgnet.faces",
+                "atvgnet.init_from",
+                "atvgnet.width",
+                "atvgnet.betas",
+                "atvgnet.audio_to_landmark",
+            ),
             error="mouth's points, % of the eyes' distance",
         ),
         "landmark_to_texture": Training(
             reads=("alignment", "audio_features"),
-            params=("atvgnet.faces", "atvgnet.width", "atvgnet.betas", "atvgnet.landmark_to_texture"),
+            params=(
+                "atvgnet.faces",
+                "atvgnet.init_from",
+                "atvgnet.width",
+                "atvgnet.betas",
+                "atvgnet.landmark_to_texture",
+            ),
             after=("audio_to_landmark",),
         ),
     },

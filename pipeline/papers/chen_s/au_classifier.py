@@ -21,6 +21,7 @@ from pipeline.papers.chen_s.action_units import (
 from pipeline.papers.chen_s.labels import LabelledExcerpts
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, images_to_tensor
+from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 
 # How far the training images are moved. F1 of AU10, 25 and 26 in people held out of the training, mean of three seeds: 0.68
@@ -50,6 +51,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         knobs={"frames": chosen.frames, "batch": chosen.batch, "betas": p.chen_s.betas},
         about={"occurrence": excerpts.occurrence.tolist()},
         optimizer=partial(Adam, betas=tuple(p.chen_s.betas), fused=True),
+        initial=initial(p.chen_s.init_from, "chen_s", "au_classifier"),
     )
 
 

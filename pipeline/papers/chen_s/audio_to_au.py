@@ -20,6 +20,7 @@ from pipeline.papers.chen_s.action_units import (
 from pipeline.papers.chen_s.labels import LabelledExcerpts
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore
+from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 
 
@@ -47,6 +48,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         knobs={"excerpt_frames": chosen.excerpt_frames, "batch": chosen.batch, "betas": p.chen_s.betas},
         about={"occurrence": excerpts.occurrence.tolist()},
         optimizer=partial(Adam, betas=tuple(p.chen_s.betas), fused=True),
+        initial=initial(p.chen_s.init_from, "chen_s", "audio_to_au"),
     )
 
 

@@ -24,6 +24,7 @@ from pipeline.papers.chen_s.labels import au_labels
 from pipeline.papers.chen_s.networks import Excerpt, Generator, Settings, TalkingHead
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, Excerpts, images_to_tensor
+from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import WEIGHTS, load_network
 
@@ -37,7 +38,9 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     whole, digests = dict(chosen.weights), {}
     store = ClipStore(data, p.chen_s.faces, "crops", "mfcc", *(["action_units"] if whole["au"] else []))
     listener, classifier, au_weights, vgg19, origin = None, None, None, None, None
-    if chosen.au_features:
+    begins = initial(p.chen_s.init_from, "chen_s", "end_to_end")
+    # A generator that goes on from another has an Audio-to-AU module already, of which its other layers have learned.
+    if chosen.au_features and not begins:
         listener, _ = load_network(parts / "audio_to_au", AudioToAU, AudioToAUSettings)
         digests["audio_to_au"] = digest(parts / "audio_to_au" / WEIGHTS)
     if whole["au"]:
@@ -46,8 +49,10 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         digests["au_classifier"] = digest(parts / "au_classifier" / WEIGHTS)
     if whole["perceptual"]:
         vgg19, origin = load_vgg19(p.perceptual.vgg19, p.perceptual.width)
-    image_size, of_listener = store.preprocessing["image_size"], asdict(listener.settings) if listener else None
-    settings = Settings(image_size, p.chen_s.width, of_listener)
+    of_listener = (
+        asdict(listener.settings if listener else AudioToAUSettings(p.chen_s.width)) if chosen.au_features else None
+    )
+    settings = Settings(store.preprocessing["image_size"], p.chen_s.width, of_listener)
 
     def objective(weights: dict[str, float]) -> TalkingHead:
         generator = Generator(settings)
@@ -79,6 +84,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         about={"pretrained": digests, "perceptual": origin},
         optimizer=partial(Adam, betas=tuple(p.chen_s.betas), fused=True),
         keep="last",
+        initial=begins,
     )
 
 

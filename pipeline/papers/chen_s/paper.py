@@ -8,17 +8,24 @@ PAPER = Paper(
     trainings={
         "audio_to_au": Training(
             reads=("alignment", "audio_features", "action_units"),
-            params=("chen_s.faces", "chen_s.width", "chen_s.betas", "chen_s.audio_to_au"),
+            params=("chen_s.faces", "chen_s.init_from", "chen_s.width", "chen_s.betas", "chen_s.audio_to_au"),
             error="1 − Dice coefficient of action units",
         ),
         "au_classifier": Training(
             reads=("alignment", "action_units"),
-            params=("chen_s.faces", "chen_s.width", "chen_s.betas", "chen_s.au_classifier"),
+            params=("chen_s.faces", "chen_s.init_from", "chen_s.width", "chen_s.betas", "chen_s.au_classifier"),
             error="1 − Dice coefficient of action units",
         ),
         "end_to_end": Training(
             reads=("alignment", "audio_features", "action_units"),
-            params=("chen_s.faces", "chen_s.width", "chen_s.betas", "chen_s.end_to_end", "perceptual"),
+            params=(
+                "chen_s.faces",
+                "chen_s.init_from",
+                "chen_s.width",
+                "chen_s.betas",
+                "chen_s.end_to_end",
+                "perceptual",
+            ),
             after=("audio_to_au", "au_classifier"),
         ),
     },

@@ -12,6 +12,7 @@ from pipeline.features.windows import columns_per_frame, mel_windows, window_col
 from pipeline.papers.kesim_erzin.networks import NOISE_SIZE, Clip, KesimErzin, Settings
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
+from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 
 # Table 1's rows: what drives each beside the reference image.
@@ -50,6 +51,7 @@ def recipe(p: Parameters, data: Path, training: str) -> Recipe:
         knobs={"excerpt_frames": chosen.excerpt_frames, "betas": chosen.betas},
         optimizer=partial(Adam, betas=tuple(chosen.betas), fused=True),
         keep="last",
+        initial=initial(chosen.init_from, "kesim_erzin", training),
     )
 
 

@@ -9,7 +9,17 @@ ROWS = {
     "landmark": ({"landmarks"}, "#4c72b0"),
     "speech_landmark": ({"mel", "landmarks"}, "#55a868"),
 }
-SHARED = ("faces", "width", "context_frames", "decision_every", "excerpt_frames", "epochs", "learning_rate", "betas")
+SHARED = (
+    "faces",
+    "init_from",
+    "width",
+    "context_frames",
+    "decision_every",
+    "excerpt_frames",
+    "epochs",
+    "learning_rate",
+    "betas",
+)
 
 PAPER = Paper(
     title='Kesim & Erzin 2021, "Investigating Contributions of Speech and Facial Landmarks for Talking Head Generation"',

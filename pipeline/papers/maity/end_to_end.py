@@ -15,6 +15,7 @@ from pipeline.papers.maity.networks import EmotionalTalkingFace, Excerpt, Settin
 from pipeline.parameters import Parameters
 from pipeline.training.augmentation import augment as change_colours
 from pipeline.training.data import ClipStore, Excerpts, images_to_tensor
+from pipeline.training.initial import initial
 from pipeline.training.recipe import NothingToLearn, Phase, Recipe
 
 # The terms of the first phase (§4.3.3); the others need judges.
@@ -55,6 +56,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         about={"perceptual": origin},
         optimizer=partial(Adam, betas=tuple(chosen.betas), fused=True),
         keep="last",
+        initial=initial(p.maity.init_from, "maity", "end_to_end"),
     )
 
 

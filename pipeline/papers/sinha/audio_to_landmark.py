@@ -14,17 +14,23 @@ from pipeline.papers.sinha.landmark_net import SPOKEN, AudioToLandmark, Settings
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, Excerpts
 from pipeline.training.faces import face_statistics
+from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
+
+# What the network knows of faces: its buffers.
+FACES = ("mean_neutral", "opening_motion", "neutral_gap")
 
 
 def recipe(p: Parameters, data: Path) -> Recipe:
-    """The last layer begins as the principal components of the training clips' displacements (§IV)."""
+    """The last layer begins as the principal components of the training clips' displacements (§IV); a network that goes on from
+    another has its number of them, and moves its mean face."""
     chosen = p.sinha.audio_to_landmark
     store = ClipStore(data, p.sinha.faces, "characters", "landmarks", "neutral")
-    faces = face_statistics(store)
+    begins = initial(p.sinha.init_from, "sinha", "audio_to_landmark")
+    faces = begins.arrays(*FACES) if begins else face_statistics(store)
     excerpts = SpeechExcerpts(store, chosen.excerpt_frames, chosen.balance, faces["mean_neutral"])
     moved = np.concatenate([excerpts.displacements(clip)[:, SPOKEN] for clip in excerpts.train])
-    mean, components, _ = fit_pca(moved, chosen.variance)
+    mean, components, _ = fit_pca(moved, begins.settings["components"] if begins else chosen.variance)
     symbols = len(store.preprocessing["characters"]["symbols"])
     settings = Settings(symbols, len(components), p.sinha.width)
 
@@ -45,6 +51,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         | {"betas": p.sinha.betas},
         optimizer=partial(Adam, betas=tuple(p.sinha.betas), fused=True),
         averaging=chosen.averaging,
+        initial=begins,
     )
 
 

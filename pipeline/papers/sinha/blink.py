@@ -27,6 +27,7 @@ from pipeline.papers.sinha.blink_net import (
 from pipeline.papers.sinha.parameters import Blink as Chosen
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore
+from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 
 # At an even rate the number of blinks goes up and down by a third from epoch to epoch, as batches hold few.
@@ -41,20 +42,27 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     if not chosen.weights.mmd:
         raise UserError("params.yaml: sinha.blink.weights.mmd is 0, so that there is nothing to learn blinks from")
     windows = eye_windows(p, data)
+    begins = initial(p.sinha.init_from, "sinha", "blink")
+
+    def begin() -> BlinkNet:
+        if begins:
+            return BlinkNet(Settings(chosen.units, begins.settings["components"]))
+        return untrained_network(windows, p.seed)
 
     return Recipe(
         parameters="sinha.blink",
         seed=p.seed,
         store=windows.store,
         batches=windows,
-        objective=lambda weights: Blink(untrained_network(windows, p.seed)),
-        settings=untrained_network(windows, p.seed).settings,
+        objective=lambda weights: Blink(begin()),
+        settings=begin().settings,
         phases=(Phase(chosen.epochs, dict(chosen.weights), {"generator": chosen.learning_rate}),),
         knobs=chosen.model_dump(include={"variance", "steps", "batch", "steps_per_epoch", "betas"}),
         optimizer=partial(Adam, betas=tuple(chosen.betas)),
         half_rate=HALF_RATE,
         # In bfloat16 distances between windows would be rounded to more than a blink; and the network is tiny.
         precision="32-true",
+        initial=begins,
     )
 
 

@@ -15,6 +15,7 @@ from pipeline.papers.sinha.speak import speak_without_blinks
 from pipeline.papers.sinha.texture_net import LandmarkToTexture, Settings, Video, pixel_mask
 from pipeline.parameters import Parameters
 from pipeline.training.data import ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
+from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import load_network
 
@@ -49,6 +50,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         knobs=knobs,
         optimizer=partial(Adam, betas=tuple(p.sinha.betas), fused=True),
         keep="last",
+        initial=initial(p.sinha.init_from, "sinha", "landmark_to_texture"),
     )
 
 

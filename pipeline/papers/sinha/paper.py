@@ -8,13 +8,20 @@ PAPER = Paper(
     trainings={
         "audio_to_landmark": Training(
             reads=("alignment", "character_features"),
-            params=("sinha.faces", "sinha.width", "sinha.betas", "sinha.audio_to_landmark"),
+            params=("sinha.faces", "sinha.init_from", "sinha.width", "sinha.betas", "sinha.audio_to_landmark"),
             error="mouth's points, % of the eyes' distance",
         ),
-        "blink": Training(reads=("alignment",), params=("sinha.faces", "sinha.blink"), error="MMD²"),
+        "blink": Training(reads=("alignment",), params=("sinha.faces", "sinha.init_from", "sinha.blink"), error="MMD²"),
         "landmark_to_texture": Training(
             reads=("alignment", "character_features"),
-            params=("sinha.faces", "sinha.width", "sinha.betas", "sinha.landmark_to_texture", "heatmaps"),
+            params=(
+                "sinha.faces",
+                "sinha.init_from",
+                "sinha.width",
+                "sinha.betas",
+                "sinha.landmark_to_texture",
+                "heatmaps",
+            ),
             after=("audio_to_landmark",),
         ),
     },

@@ -7,7 +7,7 @@ import torch
 from pipeline.errors import UserError
 from pipeline.features.landmarks import inter_ocular_distance
 from pipeline.papers.atvgnet.at_net import ATNet, AudioToLandmark, Settings
-from pipeline.papers.atvgnet.audio_to_landmark import FACES, MeanFace, SpeechExcerpts
+from pipeline.papers.atvgnet.audio_to_landmark import FACES, MeanFace, SpeechExcerpts, faces_of
 from pipeline.papers.atvgnet.vg_net import Settings as TextureSettings
 from pipeline.papers.atvgnet.vg_net import VGNet
 from pipeline.training.data import ClipStore
@@ -26,7 +26,8 @@ def train(train_on, parameters):
 
 @pytest.fixture
 def faces(data):
-    return MeanFace(ClipStore(data, "small", "landmarks", "neutral", "mfcc"), 64, 2)
+    store = ClipStore(data, "small", "landmarks", "neutral", "mfcc")
+    return MeanFace(store, faces_of(store, 2))
 
 
 def speech(faces, excerpt_frames=8, batch=2):
@@ -102,8 +103,10 @@ def test_it_trains_and_knows_the_training_splits_faces(train, faces):
     assert list(trained.losses) == ["phase", "epoch", "generator_components", "validation_error"]
     assert len(trained.losses) == 2 and trained.losses.notna().all(axis=None)
     network, about = load_network(trained.folder, ATNet, Settings)
-    for name in FACES:
-        np.testing.assert_allclose(getattr(network, name), getattr(faces, name), err_msg=name)
+    known = faces_of(faces.store, 2)
+    assert known.keys() == set(FACES)
+    for name, value in known.items():
+        np.testing.assert_allclose(getattr(network, name), value, err_msg=name)
     assert network.settings.boost == [1, 2] and not network.training
     assert about["settings"] == {"width": 0.0625, "boost": [1, 2]}
     assert about["preprocessing"]["fps"] == 25 and about["preprocessing"]["image_size"] == 64
