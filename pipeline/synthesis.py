@@ -146,7 +146,7 @@ def synthesise_emotions(system: System, clips: HeldOutClips, out: Path, seed: in
             else:
                 yield (
                     clip,
-                    _images(system, clips.crops[clip][0], replace(driving, emotion=emotion), seed_of(clip, seed)),
+                    drawn_frames(system, clips.crops[clip][0], replace(driving, emotion=emotion), seed_of(clip, seed)),
                 )
 
     for emotion in EMOTIONS:
@@ -162,7 +162,7 @@ def silence(system: System, clips: HeldOutClips, seed: int) -> Iterator[tuple[st
         features = system.speech(noise.astype(np.float32), clips.sample_rate, n_frames)
         emotion = clips.emotion(clip) if "emotion" in system.needs else None
         driving = Driving(n_frames, clips.landmarks(clip)[0], emotion=emotion, **features)
-        yield clip, _images(system, clips.crops[clip][0], driving, seed_of(clip, seed))
+        yield clip, drawn_frames(system, clips.crops[clip][0], driving, seed_of(clip, seed))
 
 
 def silent_clips(clips: HeldOutClips) -> list[str]:
@@ -180,7 +180,8 @@ def progress(clips: Iterable[str], label: str) -> Iterator[str]:
     return iter(tqdm(in_shards(clips), f"synthesis of {label}", unit="clip", disable=None))
 
 
-def _images(system: System, photo: np.ndarray, driving: Driving, seed: int) -> np.ndarray:
+def drawn_frames(system: System, photo: np.ndarray, driving: Driving, seed: int) -> np.ndarray:
+    """All that a system draws of a photo, uint8 (n_frames, S, S, 3)."""
     return np.stack([frame.image for frame in system.frames(photo, driving, seed)])
 
 

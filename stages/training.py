@@ -1,7 +1,7 @@
 """Train one of a paper's networks: `python -m stages.training sinha blink`."""
 
 import argparse
-from functools import partial
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -9,17 +9,28 @@ from pipeline import parameters
 from pipeline.code import fingerprint
 from pipeline.errors import one_line_errors
 from pipeline.papers.registry import TRAININGS, module
+from pipeline.training.recipe import Recipe
 from pipeline.training.runner import train
 
 
-def run(paper: str, training: str, p: parameters.Parameters, data: Path, metrics: Path) -> None:
-    """Leave the network in data/trained/PAPER/TRAINING, and its losses in metrics/losses/PAPER_TRAINING.csv."""
+def run(
+    paper: str,
+    training: str,
+    p: parameters.Parameters,
+    data: Path,
+    metrics: Path,
+    change: Callable[[Recipe], Recipe] = lambda recipe: recipe,
+) -> None:
+    """Leave the network in data/trained/PAPER/TRAINING, and its losses in metrics/losses/PAPER_TRAINING.csv.
+
+    change: of the paper's recipe, before it is followed.
+    """
     name, where = f"{paper}_{training}", module(paper, training)
     # A module with several trainings is told which of them is meant.
     meant = {"training": training} if TRAININGS[paper, training].module else {}
     train(
         name,
-        partial(import_module(where).recipe, p, data, **meant),
+        lambda: change(import_module(where).recipe(p, data, **meant)),
         fingerprint(f"{where.replace('.', '/')}.py", "pipeline/training/runner.py"),
         p.training,
         data / "trained" / paper / training,

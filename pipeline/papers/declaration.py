@@ -11,14 +11,15 @@ class Training:
     """What one stage trains, by `recipe` of a module in the paper's folder.
 
     reads: folders in data/ that it learns from, beside data/clips; "alignment" stands for that of the paper's `faces`. params:
-    what it reads of params.yaml, beside `seed` and `training`. after: trainings of the same paper whose networks it
-    uses. module: where it is not the training's own name; `recipe` is then told which of the module's trainings is meant.
-    error: what its validation error is, for plots.
+    what it reads of params.yaml, beside `seed` and `training`. after: trainings of the same paper whose networks it uses.
+    adapts: whether one person's minutes teach it (`pipeline.adapt`). module: where it is not the training's own name;
+    `recipe` is then told which of the module's trainings is meant. error: what its validation error is, for plots.
     """
 
     reads: tuple[str, ...]
     params: tuple[str, ...]
     after: tuple[str, ...] = ()
+    adapts: bool = True
     module: str | None = None
     error: str = "mean absolute error of the lower half"
 

@@ -11,7 +11,13 @@ PAPER = Paper(
             params=("sinha.faces", "sinha.init_from", "sinha.width", "sinha.betas", "sinha.audio_to_landmark"),
             error="mouth's points, % of the eyes' distance",
         ),
-        "blink": Training(reads=("alignment",), params=("sinha.faces", "sinha.init_from", "sinha.blink"), error="MMD²"),
+        # A minute holds a dozen blinks: too few for a distribution.
+        "blink": Training(
+            reads=("alignment",),
+            params=("sinha.faces", "sinha.init_from", "sinha.blink"),
+            adapts=False,
+            error="MMD²",
+        ),
         "landmark_to_texture": Training(
             reads=("alignment", "character_features"),
             params=(
