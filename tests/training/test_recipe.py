@@ -14,7 +14,7 @@ from pipeline.papers.registry import TRAININGS, module
 from pipeline.parameters import Parameters
 from pipeline.training import runner
 from pipeline.training.machine import machine_for
-from pipeline.training.trained import fields_of, read_trained
+from pipeline.training.trained import fields_of, read_trained, save_network
 from tests.made_up_corpus import LENGTHS, merged
 
 # Stage → the module of its recipe, what the recipe is told, and the parameters that the stage reads.
@@ -37,10 +37,16 @@ SHORT = {"sinha": {"blink": {"steps": 8}}, "chen_s": {"width": 0.0625}}
 
 
 @pytest.fixture
-def corpus(data):
-    """The made-up clips with all that any training asks for: emotions, action units, speech at 8 kHz, pre-trained networks."""
+def corpus(data, parameters):
+    """The made-up clips with all that any training asks for: emotions, action units, speech at 8 kHz, networks of trainings
+    before it, which have not learnt."""
     add_the_rest(data, LENGTHS)
     add_pretrained(data, image_size=64, width=0.0625)
+    for paper in ("atvgnet", "sinha"):
+        first_half = import_module(f"pipeline.papers.{paper}.audio_to_landmark").recipe(parameters(), data)
+        weights = first_half.objective({}).generator.state_dict()
+        about = {"settings": fields_of(first_half.settings), "key": paper}
+        save_network(data / "trained" / paper / "audio_to_landmark", weights, about)
     return data
 
 

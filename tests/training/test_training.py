@@ -359,7 +359,7 @@ def test_what_is_left_says_how_it_was_made(bench):
 
 SMALL = {
     "audio_to_landmark": {"epochs": 2},
-    "landmark_to_texture": {"epochs": 2, "excerpt_frames": 3},
+    "landmark_to_texture": {"epochs": 2, "excerpt_frames": 3, "predicted": 0.0},
     "blink": {"epochs": 1, "units": 16, "steps": 4, "batch": 8, "steps_per_epoch": 2},
 }
 

@@ -57,9 +57,10 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         objective=lambda weights: Blink(begin()),
         settings=begin().settings,
         phases=(Phase(chosen.epochs, dict(chosen.weights), {"generator": chosen.learning_rate}),),
-        knobs=chosen.model_dump(include={"variance", "steps", "batch", "steps_per_epoch", "betas"}),
+        knobs=chosen.model_dump(include={"variance", "steps", "batch", "steps_per_epoch", "betas", "averaging"}),
         optimizer=partial(Adam, betas=tuple(chosen.betas)),
         half_rate=HALF_RATE,
+        averaging=chosen.averaging,
         # In bfloat16 distances between windows would be rounded to more than a blink; and the network is tiny.
         precision="32-true",
         initial=begins,

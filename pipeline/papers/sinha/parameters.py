@@ -28,6 +28,7 @@ class Blink(Group):
     epochs: Positive
     learning_rate: Rate
     betas: Betas
+    averaging: Averaging
     weights: weights("mmd", "range")
 
 
