@@ -25,10 +25,10 @@ from pipeline import parameters
 from pipeline.errors import one_line_errors
 from pipeline.evaluation.motion import evaluate_motion
 from pipeline.papers.atvgnet import at_net
-from pipeline.papers.atvgnet.use import speak
+from pipeline.papers.atvgnet.speak import speak
 from pipeline.papers.interface import Driving
 from pipeline.papers.sinha import landmark_net
-from pipeline.papers.sinha.use import on_the_photos_face, spoken
+from pipeline.papers.sinha.speak import speak_without_blinks
 from pipeline.training.data import ClipStore
 from pipeline.training.trained import load_network
 from stages import training
@@ -68,11 +68,10 @@ def train(p: parameters.Parameters, data: Path) -> dict[str, Predict]:
     hears_characters, _ = load_network(
         data / "trained/sinha/audio_to_landmark", landmark_net.LandmarkNet, landmark_net.Settings
     )
-
-    def follow_characters(driving: Driving) -> np.ndarray:
-        return on_the_photos_face(hears_characters, spoken(hears_characters, driving), driving.photo_landmarks)
-
-    return {"atvgnet": partial(speak, hears_mfcc, p.corpus.fps, seed=0), "sinha": follow_characters}
+    return {
+        "atvgnet": partial(speak, hears_mfcc, p.corpus.fps, seed=0),
+        "sinha": partial(speak_without_blinks, hears_characters),
+    }
 
 
 def judge(networks: dict[str, Predict], store: ClipStore) -> pd.DataFrame:

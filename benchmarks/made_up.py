@@ -114,7 +114,7 @@ def add_crops(folder: Path, lengths: Sequence[int], faces: Mapping[str, Faces]) 
         shutil.copytree(small, made, ignore=shutil.ignore_patterns("crops"))
         crops = ((clip, rng.integers(0, 255, (n_frames[clip], size, size, 3), np.uint8)) for clip in in_shards(clips))
         write_shards(made / "crops", crops)
-        write_about(made, **read_about(small) | dict(how))
+        write_about(made, **read_about(small) | how.model_dump(include={"image_size", "transform"}))
 
 
 def _names(lengths: Sequence[int]) -> list[str]:
