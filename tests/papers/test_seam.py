@@ -71,7 +71,7 @@ def test_in_training_only_and_never_in_the_photo(store):
     (batch,) = VGNetExcerpts(store, 4, 2, 1, seam).validation(0)
     assert batch.landmarks.abs().max() < 10
     # Points far outside leave no trace on an image: only those of eyes and brows are seen.
-    video = SinhaExcerpts(store, 4, 1.0, seam)
+    video = SinhaExcerpts(store, 4, 1.0, seam=seam)
     for drawn in video.epoch(0, 0):
         assert drawn.photo_landmarks.sum() > 1.5 * drawn.landmarks.sum(dim=(1, 2, 3)).max()
 

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch.optim import Adam
 
 from pipeline.features.blinks import blink_events
@@ -14,6 +15,7 @@ from pipeline.papers.sinha import landmark_net
 from pipeline.papers.sinha.speak import speak_without_blinks
 from pipeline.papers.sinha.texture_net import LandmarkToTexture, Settings, Video, pixel_mask
 from pipeline.parameters import Parameters
+from pipeline.training.augmentation import augment as change_colours
 from pipeline.training.data import ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
@@ -27,7 +29,10 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     template, image_size = np.array(store.preprocessing["template"]), store.preprocessing["image_size"]
     settings = Settings(p.sinha.width, p.heatmaps.sigma * float(inter_ocular_distance(template)))
     mask = pixel_mask(template, image_size)
-    seam, knobs = None, chosen.model_dump(include={"excerpt_frames", "predicted"}) | {"betas": p.sinha.betas}
+    seam, knobs = (
+        None,
+        chosen.model_dump(include={"excerpt_frames", "augmentation", "predicted"}) | {"betas": p.sinha.betas},
+    )
     if chosen.predicted:
         first_half = data / "trained/sinha/audio_to_landmark"
         network, about = load_network(first_half, landmark_net.LandmarkNet, landmark_net.Settings)
@@ -37,7 +42,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         parameters="sinha.landmark_to_texture",
         seed=p.seed,
         store=store,
-        batches=VideoExcerpts(store, chosen.excerpt_frames, settings.sigma, seam),
+        batches=VideoExcerpts(store, chosen.excerpt_frames, settings.sigma, chosen.augmentation, seam),
         objective=lambda weights: LandmarkToTexture(settings, mask),
         settings=settings,
         phases=(
@@ -62,13 +67,13 @@ BLINKING = 0.5
 class VideoExcerpts(Excerpts):
     """Frames and images of their landmarks, half of them mirrored in training; with more blinks than clips have (BLINKING).
 
-    The photo is any frame of the clip (the paper does not say), so that its mouth is open in some and closed in others; in
-    validation the first.
+    augmentation: the share of the excerpts whose colours are changed, the photo's as the frames'. The photo is any frame of the
+    clip (the paper does not say), so that its mouth is open in some and closed in others; in validation the first.
     """
 
-    def __init__(self, store: ClipStore, length: int, sigma: float, seam: Seam | None = None):
+    def __init__(self, store: ClipStore, length: int, sigma: float, augmentation: float = 0, seam: Seam | None = None):
         super().__init__(store, length)
-        self.sigma, self.seam = sigma, seam
+        self.sigma, self.augmentation, self.seam = sigma, augmentation, seam
         fps = store.preprocessing["fps"]
         self.blinks = {
             clip: blink_events(eye_aspect_ratio(store.landmarks.landmarks(clip)), fps) for clip in self.train
@@ -89,7 +94,11 @@ class VideoExcerpts(Excerpts):
             return self.video(clip, span=span)
         photo, mirror = int(rng.integers(self.store.n_frames(clip))), bool(rng.integers(2))
         landmarks = self.seam.landmarks(self.store, clip, rng) if self.seam else None
-        return self.video(clip, photo, span, mirror, landmarks)
+        video = self.video(clip, photo, span, mirror, landmarks)
+        if rng.random() >= self.augmentation:
+            return video
+        images = change_colours(torch.cat([video.photo[None], video.frames]), rng)
+        return video._replace(photo=images[0], frames=images[1:])
 
     def video(
         self,

@@ -36,6 +36,7 @@ class LandmarkToTexture(Group):
     epochs: Positive
     learning_rate: Rate
     excerpt_frames: Positive
+    augmentation: Share
     predicted: Share
     weights: weights("pixel", "adversarial", "regularisation")
 

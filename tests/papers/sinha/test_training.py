@@ -7,7 +7,7 @@ import torch
 from pipeline.errors import UserError
 from pipeline.features.canonical import canonical_displacements
 from pipeline.features.landmarks import inter_ocular_distance, lip_gap
-from pipeline.papers.sinha import landmark_net, texture_net
+from pipeline.papers.sinha import landmark_net, landmark_to_texture, texture_net
 from pipeline.papers.sinha.audio_to_landmark import SpeechExcerpts
 from pipeline.papers.sinha.landmark_to_texture import VideoExcerpts
 from pipeline.training.data import ClipStore
@@ -93,6 +93,21 @@ def test_half_of_the_excerpts_are_mirrored(video, monkeypatch):
     for number in range(60):
         list(video.epoch(0, number))
     assert np.mean(mirrored) == pytest.approx(0.5, abs=0.15)  # three standard deviations of 180 throws are 0.11
+
+
+def test_colours_are_changed_for_the_photo_and_its_frames_alike(video, monkeypatch):
+    """So often, and landmarks stay: a change that a test can undo."""
+    monkeypatch.setattr(landmark_to_texture, "change_colours", lambda images, rng: -images)
+    video.augmentation = 0.25
+    plain = VideoExcerpts(video.store, 8, sigma=1.0)
+    changed = []
+    for seed in range(400):
+        drawn, own = (of.excerpt("clip0", slice(2, 4), np.random.default_rng(seed), True) for of in (video, plain))
+        assert torch.equal(drawn.landmarks, own.landmarks)
+        changed.append(not torch.equal(drawn.frames, own.frames))
+        sign = -1 if changed[-1] else 1
+        assert torch.equal(drawn.photo, sign * own.photo) and torch.equal(drawn.frames, sign * own.frames)
+    assert np.mean(changed) == pytest.approx(0.25, abs=0.065)  # three standard deviations
 
 
 def test_blinks_are_shown_more_often_than_they_happen(video):
