@@ -19,7 +19,7 @@ repro: .venv/.complete
 	python -m pipeline.repro
 
 test: .venv/.complete
-	python -m pytest -n auto --dist loadfile
+	python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 fast: .venv/.complete
 	python -m pytest -n auto --dist loadfile -m "not slow"
