@@ -1,4 +1,6 @@
 # make repro   everything: corpus → features → training → talking heads → metrics, report
+# make talk IMAGE=face.jpg AUDIO=speech.wav   a video of that face speaking (OUTPUT=talk.mp4), with no training, by a system that ships
+#              (SYSTEM=pretrained/sinha); without arguments an example
 # make test    the tests, with a whole small `dvc repro` among them;  make fast   without what takes long
 # make mediapipe   adds the second landmark backend, which is not needed by default
 # make ablations NAME=chen_s   a paper's ablations as experiments (profiles/ablations), one after the other
@@ -9,14 +11,24 @@ SHELL := /bin/bash
 PYTHON := $(shell for p in python3.12 python3.11 python3 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$p; break; }; done)
 NAME ?= paper
+SYSTEM ?= pretrained/sinha
+IMAGE ?= data/example/portrait.png
+AUDIO ?= data/example/speech.wav
+OUTPUT ?= talk.mp4
 # Stages are started as `python -m stages.X`: the environment's python must come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test fast lint profile ablations mediapipe dag
+.PHONY: repro talk test fast lint profile ablations mediapipe dag
 
 repro: .venv/.complete
 	python -m pipeline.parameters
 	python -m pipeline.repro
+
+talk: .venv/.complete $(filter data/example/%,$(IMAGE) $(AUDIO))
+	python -m pipeline.generate --system "$(SYSTEM)" --image "$(IMAGE)" --audio "$(AUDIO)" --output "$(OUTPUT)"
+
+%/example/portrait.png %/example/speech.wav: | .venv/.complete
+	python -m pipeline.demo.example
 
 test: .venv/.complete
 	python -m pytest -n auto --dist loadfile --no-loadscope-reorder

@@ -34,11 +34,11 @@ from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
 from pipeline.synthesis import enlarged, mark, provenance
 from pipeline.systems.card import find_system
 from pipeline.systems.system import System, load_system
-from pipeline.training.trained import read_card
+from pipeline.training.trained import CARD, read_card
 from pipeline.video import read_audio, write_video
 from pipeline.whole_photo import composed, for_video
 
-DATA = Path("data")
+DATA, PRETRAINED = Path("data"), Path("pretrained")
 SOUND_RATE = 22_050  # Hz, of the sound that is heard
 
 
@@ -140,20 +140,25 @@ def _driver_landmarks(system: System, video: Path) -> np.ndarray:
 
 
 def list_systems(data: Path) -> str:
-    """The systems as a table: what drives each, and whether it is trained here, on what, and how it fared."""
+    """The systems as a table, those that ship with the project last: what drives each, and whether it is trained here, on what,
+    and how it fared."""
     measured = Path("metrics/evaluation.json")
     figures = json.loads(measured.read_text()) if measured.exists() else {}
+    shipped = [str(path.parent) for path in sorted(PRETRAINED.glob(f"*/{CARD}"))]
     lines = []
-    for name, declared in SYSTEMS.items():
+    for name in [*SYSTEMS, *shipped]:
+        system = Path(name).name
         try:
-            splits = read_card(find_system(name, data))["corpus"]["splits"]
+            card = read_card(find_system(name, data))
+            splits = card["corpus"]["splits"]
             state = f"trained on {splits['train']['clips']} clips of {splits['train']['subjects']} people"
-            if figures.get(name, {}).get("lmd") is not None:
-                state += f"; LMD {figures[name]['lmd']:.2f} px (metrics/evaluation.json)"
+            fared = card["metrics"] if name in shipped else figures.get(system, {})
+            if fared.get("lmd") is not None:
+                state += f"; LMD {fared['lmd']:.2f} px"
         except UserError:
             state = f"not trained: dvc repro system_{name}"
-        title = paper(PAPER_OF[name]).title.split(",")[0]
-        lines.append(f"{name:30} {' + '.join(sorted(declared.needs)):24} {state:45} {title}")
+        title = paper(PAPER_OF[system]).title.split(",")[0]
+        lines.append(f"{name:30} {' + '.join(sorted(SYSTEMS[system].needs)):24} {state:45} {title}")
     return "\n".join([f"{'system':30} {'driven by':24} {'state':45} paper", *lines])
 
 

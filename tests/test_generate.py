@@ -1,20 +1,24 @@
 """A talking photo by a made-up system, which opens a black mouth in the crop that it is given."""
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.features.alignment import apply_similarity, template
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.landmarks import EYES, JAW, MOUTH
-from pipeline.generate import talk
+from pipeline.generate import list_systems, talk
 from pipeline.papers.interface import Drawn
 from pipeline.synthesis import mark
 from pipeline.systems.preprocessing import Preprocessing
 from pipeline.systems.system import System
+from pipeline.training.trained import CARD, CARD_KEYS, FORM
 from pipeline.video import read_frames
 
 SIZE = 64
@@ -115,3 +119,14 @@ def test_a_face_that_cannot_be_used_is_one_line(system, portrait, speech, tmp_pa
     with pytest.raises(UserError, match=f"^--image: {words}") as refused:
         made(system, np.ascontiguousarray(change(portrait)), speech, tmp_path)
     assert "\n" not in str(refused.value) and not (tmp_path / "out.mp4").exists()
+
+
+def test_what_ships_is_listed_with_the_figures_of_its_card(tmp_path, monkeypatch):
+    (tmp_path / "pretrained" / "sinha").mkdir(parents=True)
+    card = dict.fromkeys(CARD_KEYS) | {"form": FORM, "system": "sinha", "metrics": {"lmd": 0.25}}
+    card["corpus"] = {"splits": {"train": {"clips": 195, "subjects": 9}}}
+    (tmp_path / "pretrained" / "sinha" / CARD).write_text(yaml.safe_dump(card))
+    monkeypatch.chdir(tmp_path)
+    by_name = {line.split()[0]: line for line in list_systems(Path("data")).splitlines()}
+    assert "trained on 195 clips of 9 people; LMD 0.25 px" in by_name["pretrained/sinha"]
+    assert "not trained: dvc repro system_sinha" in by_name["sinha"]
