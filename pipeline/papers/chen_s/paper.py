@@ -2,30 +2,26 @@
 
 from pipeline.papers.declaration import Paper, SystemDeclaration, Training
 
+# What all trainings read.
+SHARED = ("chen_s.faces", "chen_s.init_from", "chen_s.width", "chen_s.betas")
+
 PAPER = Paper(
     title='Chen S. et al. 2021, "Talking Head Generation with Audio and Speech Related Facial Action Units"',
     year=2021,
     trainings={
         "audio_to_au": Training(
             reads=("alignment", "audio_features", "action_units"),
-            params=("chen_s.faces", "chen_s.init_from", "chen_s.width", "chen_s.betas", "chen_s.audio_to_au"),
+            params=(*SHARED, "chen_s.audio_to_au"),
             error="1 − Dice coefficient of action units",
         ),
         "au_classifier": Training(
             reads=("alignment", "action_units"),
-            params=("chen_s.faces", "chen_s.init_from", "chen_s.width", "chen_s.betas", "chen_s.au_classifier"),
+            params=(*SHARED, "chen_s.au_classifier"),
             error="1 − Dice coefficient of action units",
         ),
         "end_to_end": Training(
             reads=("alignment", "audio_features", "action_units"),
-            params=(
-                "chen_s.faces",
-                "chen_s.init_from",
-                "chen_s.width",
-                "chen_s.betas",
-                "chen_s.end_to_end",
-                "perceptual",
-            ),
+            params=(*SHARED, "chen_s.end_to_end", "perceptual"),
             after=("audio_to_au", "au_classifier"),
         ),
     },

@@ -2,13 +2,16 @@
 
 from pipeline.papers.declaration import Paper, SystemDeclaration, Training
 
+# What all trainings but that of blinks read.
+SHARED = ("sinha.faces", "sinha.init_from", "sinha.width", "sinha.betas")
+
 PAPER = Paper(
     title='Sinha et al. 2020, "Identity-Preserving Realistic Talking Face Generation"',
     year=2020,
     trainings={
         "audio_to_landmark": Training(
             reads=("alignment", "character_features"),
-            params=("sinha.faces", "sinha.init_from", "sinha.width", "sinha.betas", "sinha.audio_to_landmark"),
+            params=(*SHARED, "sinha.audio_to_landmark"),
             error="mouth's points, % of the eyes' distance",
         ),
         # A minute holds a dozen blinks: too few for a distribution.
@@ -20,14 +23,7 @@ PAPER = Paper(
         ),
         "landmark_to_texture": Training(
             reads=("alignment", "character_features"),
-            params=(
-                "sinha.faces",
-                "sinha.init_from",
-                "sinha.width",
-                "sinha.betas",
-                "sinha.landmark_to_texture",
-                "heatmaps",
-            ),
+            params=(*SHARED, "sinha.landmark_to_texture", "heatmaps"),
             after=("audio_to_landmark",),
         ),
     },
