@@ -23,7 +23,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from pipeline.corpus.layouts import EMOTIONS
@@ -31,6 +30,7 @@ from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.features.smoothing import steadied
 from pipeline.papers.interface import Driving
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
+from pipeline.photo import face_of, read_photo
 from pipeline.synthesis import enlarged, mark, provenance
 from pipeline.systems.card import find_system
 from pipeline.systems.system import System, load_system
@@ -40,31 +40,6 @@ from pipeline.whole_photo import composed, for_video
 
 DATA, PRETRAINED = Path("data"), Path("pretrained")
 SOUND_RATE = 22_050  # Hz, of the sound that is heard
-
-
-def read_photo(path: Path) -> np.ndarray:
-    """Decode a photo upright (EXIF orientation), transparency over white: uint8 RGB (H, W, 3). Raises UserError."""
-    try:
-        image = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise UserError(f"--image: {path} cannot be read as a picture ({error})") from error
-    white = Image.new("RGBA", image.size, "white")
-    return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
-
-
-def face_of(system: System, photo: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The crop of a photo's largest face as the system takes it, its landmarks, and the way to it; see `Preprocessing.photo`.
-
-    Raises UserError.
-    """
-    try:
-        return system.preprocessing.photo(photo)
-    except ClipRejected as problem:
-        wrong = {
-            "no_face": f"no face was found in {path}; use a frontal photo with the face at least 80 px wide",
-            "cut_off": f"the border of {path} cuts the face off; use a photo with all of its brows, eyes, nose and mouth",
-        }
-        raise UserError(f"--image: {wrong[problem.reason]}") from problem
 
 
 def follow(photo_landmarks: np.ndarray, driver_landmarks: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 
 from pipeline.demo import example
 from pipeline.features.detection import detect_face
-from pipeline.generate import read_photo
+from pipeline.photo import read_photo
 from pipeline.video import read_audio
 
 
