@@ -126,14 +126,21 @@ def tensor_to_images(frames: Tensor) -> np.ndarray:
     return ((frames.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
+# Frames that are validated on of each clip where the network of the last epoch is kept: whole clips would take a quarter of a
+# training's time, and tell what plots show no better.
+WATCHED = 25
+
+
 class Excerpts(ABC):
-    """An excerpt of every training clip an epoch, in random order; and the validation clips, whole.
+    """An excerpt of every training clip an epoch, in random order; and of the validation clips `validated` frames, or all.
 
     length: frames of an excerpt; None = the whole clip. batch: so many are stacked along a first axis; None = each by itself,
     without such an axis. balance: above 0 an epoch has as many excerpts, but of clips drawn by lot, so that a person of n
     clips has a share of n^(1 − balance); at 1 all people have the same. What an epoch draws depends on the seed and its number
     only, so that a resumed run sees what an unbroken one does.
     """
+
+    validated: int | None = None
 
     def __init__(self, store: ClipStore, length: int | None, batch: int | None = None, balance: float = 0):
         self.store, self.length, self.batch, self.balance = store, length, batch, balance
@@ -154,15 +161,15 @@ class Excerpts(ABC):
     def validation(self, seed: int) -> Iterator[tuple[Tensor | None, ...]]:
         """Clip by clip, with the same draws every time."""
         for k, clip in enumerate(self.store.validation):
-            whole = slice(0, self.store.n_frames(clip))
-            yield from self._batches(iter([self.excerpt(clip, whole, np.random.default_rng([seed, k]), augment=False)]))
+            span = slice(0, self.store.n_frames(clip))
+            if self.validated:
+                span = anywhere(span.stop, self.validated, np.random.default_rng([seed, k, self.validated]))
+            yield from self._batches(iter([self.excerpt(clip, span, np.random.default_rng([seed, k]), augment=False)]))
 
     def span(self, clip: str, rng: np.random.Generator) -> slice:
         """Where the excerpt lies; of a clip that is no longer, all of it."""
         n_frames = self.store.n_frames(clip)
-        length = min(self.length or n_frames, n_frames)
-        start = int(rng.integers(n_frames - length + 1))
-        return slice(start, start + length)
+        return anywhere(n_frames, self.length or n_frames, rng)
 
     def _drawn(self, rng: np.random.Generator) -> np.ndarray:
         """As many clips as there are, with some of them again and others not, people balanced."""
@@ -175,6 +182,13 @@ class Excerpts(ABC):
             yield from excerpts
         while self.batch and (group := list(islice(excerpts, self.batch))):
             yield type(group[0])(*map(torch.stack, zip(*group, strict=True)))
+
+
+def anywhere(n_frames: int, length: int, rng: np.random.Generator) -> slice:
+    """A span of `length` of the frames, or of all where there are no more."""
+    length = min(length, n_frames)
+    start = int(rng.integers(n_frames - length + 1))
+    return slice(start, start + length)
 
 
 def held(span: slice, length: int, n_frames: int) -> np.ndarray:

@@ -125,6 +125,19 @@ def test_validation_is_whole_clips_with_the_same_draws_every_time(store, batch):
     assert not equal([first], excerpts.validation(1))
 
 
+def test_a_part_of_each_clip_may_be_validated_on_the_same_every_time(store):
+    class Watched(Drawing):
+        validated = 5
+
+    (first,), (again,) = Watched(store, 8).validation(0), Watched(store, 8).validation(0)
+    assert equal([first], [again])
+    (start, stop), places = first.span.tolist(), set()
+    assert stop - start == 5 and 0 <= start <= 12
+    for seed in range(20):
+        places |= {tuple(excerpt.span.tolist()) for excerpt in Watched(store, 8).validation(seed)}
+    assert len(places) > 5
+
+
 def test_test_clips_are_never_trained_on(store):
     assert store.train == ["clip0", "clip1", "clip2"] and store.validation == ["clip3"]
     assert store.ids("test_sentences", "test") == ["clip4", "clip5"]

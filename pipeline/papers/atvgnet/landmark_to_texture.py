@@ -13,7 +13,7 @@ from pipeline.papers.atvgnet.speak import speak
 from pipeline.papers.atvgnet.vg_net import LandmarkToTexture, Settings, Video, about_centre
 from pipeline.papers.seam import Seam
 from pipeline.parameters import Parameters
-from pipeline.training.data import ClipStore, Excerpts, held, images_to_tensor
+from pipeline.training.data import WATCHED, ClipStore, Excerpts, held, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import load_network
@@ -54,6 +54,8 @@ class VideoExcerpts(Excerpts):
     validation the first.
     """
 
+    validated = WATCHED
+
     def __init__(self, store: ClipStore, length: int, batch: int, excerpts: int, seam: Seam | None = None):
         super().__init__(store, length, batch)
         self.excerpts, self.seam = excerpts, seam
@@ -67,7 +69,7 @@ class VideoExcerpts(Excerpts):
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Video:
         n_frames = self.store.n_frames(clip)
-        frames = held(span, self.length, n_frames) if augment else np.arange(n_frames)
+        frames = held(span, self.length, n_frames) if augment else np.arange(span.start, span.stop)
         photo, own = int(rng.integers(n_frames)) if augment else 0, self.store.steadied(clip)
         seen = self.seam.landmarks(self.store, clip, rng) if augment and self.seam else own
         crops, landmarks = self.store.crops[clip][[photo, *frames]], np.concatenate([own[[photo]], seen[frames]])

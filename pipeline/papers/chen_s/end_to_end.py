@@ -23,7 +23,7 @@ from pipeline.papers.chen_s.action_units import (
 from pipeline.papers.chen_s.labels import au_labels
 from pipeline.papers.chen_s.networks import Excerpt, Generator, Settings, TalkingHead
 from pipeline.parameters import Parameters
-from pipeline.training.data import ClipStore, Excerpts, images_to_tensor
+from pipeline.training.data import WATCHED, ClipStore, Excerpts, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import WEIGHTS, load_network
@@ -97,6 +97,8 @@ def digest(path: Path) -> str:
 class TalkingExcerpts(Excerpts):
     """Photo, speech, frames, and their action units where the store has them. Half are mirrored in training, as in Kesim &
     Erzin; the paper does not say."""
+
+    validated = WATCHED
 
     def __init__(self, store: ClipStore, length: int, batch: int):
         super().__init__(store, length, batch)

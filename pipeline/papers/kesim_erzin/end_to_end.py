@@ -11,7 +11,7 @@ from torch.optim import Adam
 from pipeline.features.windows import columns_per_frame, mel_windows, window_columns
 from pipeline.papers.kesim_erzin.networks import NOISE_SIZE, Clip, KesimErzin, Settings
 from pipeline.parameters import Parameters
-from pipeline.training.data import ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
+from pipeline.training.data import WATCHED, ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 
@@ -57,6 +57,8 @@ def recipe(p: Parameters, data: Path, training: str) -> Recipe:
 
 class Clips(Excerpts):
     """Clips as the networks take them, half of them mirrored in training (Kesim & Erzin §4.1)."""
+
+    validated = WATCHED
 
     def __init__(self, store: ClipStore, length: int | None, settings: Settings, columns: float):
         super().__init__(store, length)

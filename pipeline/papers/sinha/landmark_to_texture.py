@@ -16,7 +16,7 @@ from pipeline.papers.sinha.speak import speak_without_blinks
 from pipeline.papers.sinha.texture_net import LandmarkToTexture, Settings, Video, pixel_mask
 from pipeline.parameters import Parameters
 from pipeline.training.augmentation import augment as change_colours
-from pipeline.training.data import ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
+from pipeline.training.data import WATCHED, ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import load_network
@@ -70,6 +70,8 @@ class VideoExcerpts(Excerpts):
     augmentation: the share of the excerpts whose colours are changed, the photo's as the frames'. The photo is any frame of the
     clip (the paper does not say), so that its mouth is open in some and closed in others; in validation the first.
     """
+
+    validated = WATCHED
 
     def __init__(self, store: ClipStore, length: int, sigma: float, augmentation: float = 0, seam: Seam | None = None):
         super().__init__(store, length)
