@@ -12,7 +12,6 @@ import torch
 
 from pipeline.features.smoothing import steadied
 from pipeline.papers.interface import Drawn, Driving, Use
-from pipeline.training.data import tensor_to_images
 
 # (driving, seed) → the person's landmarks (n_frames, 68, 2) in crop pixels.
 Speak = Callable[[Driving, int], np.ndarray]
@@ -34,9 +33,3 @@ def frames(speak: Speak, draw: Draw, photo: np.ndarray, driving: Driving, seed: 
 def follow_landmarks(driving: Driving, seed: int) -> np.ndarray:
     """The landmarks that are given, smoothed as the textures know them."""
     return steadied(driving.landmarks)
-
-
-def drawn(image: torch.Tensor, colour: torch.Tensor, change: torch.Tensor) -> Iterator[Drawn]:
-    """Frames (T, 3, S, S) with their colour maps and maps of change (T, 1, S, S), as images."""
-    maps = (change[:, 0].float() * 255).round().byte().numpy()
-    yield from map(Drawn, tensor_to_images(image), tensor_to_images(colour), maps)

@@ -12,8 +12,8 @@ from pipeline.parameter_types import Schedule
 from pipeline.training.data import ClipStore
 from pipeline.training.initial import Initial
 
-# What a generator makes: frames, or a named tuple of them and the maps that they were composed from.
-Fake = Tensor | tuple[Tensor, ...]
+# What a generator makes: frames, or a named tuple of them and of the maps that they were composed from, if they were.
+Fake = Tensor | tuple[Tensor | None, ...]
 # Losses by name, each a function, so that only those that are wanted are computed.
 Terms = dict[str, Callable[[], Tensor]]
 

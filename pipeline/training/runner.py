@@ -263,7 +263,9 @@ def serves(objective: Objective, phase: Phase, term: str) -> bool:
 
 def detached(fake: Fake) -> Fake:
     """The same without its history: what the discriminators learn from is not traced back into the generator."""
-    return fake.detach() if isinstance(fake, Tensor) else type(fake)(*(x.detach() for x in fake))
+    if isinstance(fake, Tensor):
+        return fake.detach()
+    return type(fake)(*(x if x is None else x.detach() for x in fake))
 
 
 def to_device(fabric: Fabric, batch: Batch) -> Batch:

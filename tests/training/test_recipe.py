@@ -34,6 +34,8 @@ STAGES = {
 }
 # Clips are shorter here than the windows of params.yaml.
 SHORT = {"sinha": {"blink": {"steps": 8}}, "chen_s": {"width": 0.0625}}
+# The other way than as committed: with a term of its own.
+COMPOSED = {"chen_s_end_to_end": {"chen_s": {"end_to_end": {"compose": True}}}}
 
 
 @pytest.fixture
@@ -56,18 +58,20 @@ def make(corpus, parameters):
 
     values = parameters(**SHORT).model_dump()
 
-    def recipe(stage, **changes):
-        where, told, _ = STAGES[stage]
-        return import_module(where).recipe(Parameters.model_validate(merged(values, changes)), corpus, **told)
+    def recipe(stage, composed=False, **changes):
+        (where, told, _), before = STAGES[stage], merged(values, COMPOSED.get(stage, {}) if composed else {})
+        return import_module(where).recipe(Parameters.model_validate(merged(before, changes)), corpus, **told)
 
     return recipe
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_recipe_is_whole(stage, make):
+@pytest.mark.parametrize(
+    ("stage", "composed"), [*((stage, False) for stage in STAGES), *((stage, True) for stage in COMPOSED)]
+)
+def test_a_recipe_is_whole(stage, composed, make):
     """Settings survive their way through a file. In each phase, every term has its weight (without one it would never be
     computed), every weight its term, every network its rate, and what judges is there where it is asked."""
-    recipe = make(stage)
+    recipe = make(stage, composed)
     again = type(recipe.settings)(**fields_of(recipe.settings))
     assert again == recipe.settings
     for field in fields(again):
@@ -103,19 +107,21 @@ def test_whatever_a_stage_reads_is_in_its_key(stage, make, corpus, parameters, m
     for where in (shards, tables):
         monkeypatch.setattr(where, "read_index", cache(read_index))
     values = parameters(**SHORT, training={"device": "cpu"})
+    read_from = merged(values.model_dump(), COMPOSED.get(stage, {}))
     out, losses, work = (tmp_path / name for name in ("out", "losses.csv", "work"))
     work.mkdir()
 
     def key(**changes):
-        runner.train(stage, partial(make, stage, **changes), "code", values.training, out, losses, work)
+        made = partial(make, stage, composed=True, **changes)
+        runner.train(stage, made, "code", values.training, out, losses, work)
         return read_trained(out)["key"]
 
     before, idle = key(), []
     assert key() == before
     # Which faces are seen is no matter, but what there is to see of them: it is in the key with the clips.
-    read = (leaf for group in STAGES[stage][2] for leaf in leaves(values.model_dump(), group))
+    read = (leaf for group in STAGES[stage][2] for leaf in leaves(read_from, group))
     for path in ["seed", *(leaf for leaf in read if not leaf.endswith(".faces"))]:
-        changes = value = changed(look_up(values.model_dump(), path))
+        changes = value = changed(look_up(read_from, path))
         for name in reversed(path.split(".")):
             changes = {name: changes}
         if value is not None and key(**changes) == before:

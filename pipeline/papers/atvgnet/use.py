@@ -10,7 +10,8 @@ import torch
 from pipeline.papers.atvgnet import at_net, vg_net
 from pipeline.papers.atvgnet.inference import for_inference
 from pipeline.papers.atvgnet.speak import speak
-from pipeline.papers.cascade import cascade, drawn
+from pipeline.papers.cascade import cascade
+from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Networks, Use, pieces
 from pipeline.training.data import images_to_tensor
 
@@ -34,4 +35,4 @@ def draw_vg_net(
     for span in pieces(len(landmarks)):
         moved = vg_net.about_centre(landmarks[None, span], size)
         frames, state = network(reference, reference_landmarks, moved, state)
-        yield from drawn(*(x[0] for x in frames))
+        yield from drawn(frames)

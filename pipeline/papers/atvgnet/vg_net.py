@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.blocks.composition import Frames, frames_of
 from pipeline.blocks.gan import discriminator_bce, generator_bce
 from pipeline.blocks.layers import lower_half_error
 from pipeline.features.landmarks import MOUTH
@@ -26,14 +27,6 @@ class Settings:
 
     image_size: int  # pixels, a multiple of 32 (paper: 128)
     width: float  # factor on the number of filters and units (paper: 1)
-
-
-class Frames(NamedTuple):
-    """Generated frames: image = change · colour + (1 − change) · photo."""
-
-    image: Tensor  # (B, T, 3, S, S) in −1 … 1
-    colour: Tensor  # (B, T, 3, S, S) in −1 … 1
-    change: Tensor  # (B, T, 1, S, S): α of Eq. 8, 1 where a pixel is drawn anew
 
 
 class State(NamedTuple):
@@ -118,7 +111,7 @@ class VGNet(nn.Module):
     def forward(
         self, photo: Tensor, photo_landmarks: Tensor, landmarks: Tensor, state: State | None = None
     ) -> tuple[Frames, State]:
-        """photo (B, 3, S, S) in −1 … 1; photo_landmarks (B, 68, 2); landmarks (B, T, 68, 2).
+        """photo (B, 3, S, S) in −1 … 1; photo_landmarks (B, 68, 2); landmarks (B, T, 68, 2). `change` is α of Eq. 8.
 
         With the state that an earlier call returned, the frames go on from that call's without a seam (in evaluation mode).
         """
@@ -133,9 +126,7 @@ class VGNet(nn.Module):
         drawn = self.decoder(recurrent.flatten(0, 1))
         features = drawn * attention + over_frames(state.middle, t) * (1 - attention)  # Eq. 7
         heads = self.heads(self.last(features)).float().unflatten(0, (n, t))
-        colour, change = torch.tanh(heads[:, :, :3].contiguous()), torch.sigmoid(heads[:, :, 3:].contiguous())
-        image = change * colour + (1 - change) * photo[:, None]
-        return Frames(image, colour, change), state._replace(hidden=hidden)
+        return frames_of(heads, photo[:, None]), state._replace(hidden=hidden)
 
 
 class Discriminator(nn.Module):

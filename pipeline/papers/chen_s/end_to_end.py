@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.optim import Adam
 
+from pipeline.blocks.composition import terms_with
 from pipeline.blocks.perceptual import load_vgg19
 from pipeline.features.windows import mfcc_windows
 from pipeline.papers.chen_s.action_units import (
@@ -35,7 +36,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     Raises UserError where one of them is needed and has not been trained.
     """
     chosen, parts = p.chen_s.end_to_end, data / "trained" / "chen_s"
-    whole, digests = dict(chosen.weights), {}
+    whole, digests = terms_with(chosen.compose, dict(chosen.weights)), {}
     store = ClipStore(data, p.chen_s.faces, "crops", "mfcc", *(["action_units"] if whole["au"] else []))
     listener, classifier, au_weights, vgg19, origin = None, None, None, None, None
     begins = initial(p.chen_s.init_from, "chen_s", "end_to_end")
@@ -52,7 +53,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     of_listener = (
         asdict(listener.settings if listener else AudioToAUSettings(p.chen_s.width)) if chosen.au_features else None
     )
-    settings = Settings(store.preprocessing["image_size"], p.chen_s.width, of_listener)
+    settings = Settings(store.preprocessing["image_size"], p.chen_s.width, of_listener, chosen.compose)
 
     def objective(weights: dict[str, float]) -> TalkingHead:
         generator = Generator(settings)

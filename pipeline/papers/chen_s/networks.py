@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.blocks.composition import Frames, attention_loss, begin_near_photo, channels, frames_of
 from pipeline.blocks.gan import discriminator_bce, generator_bce
 from pipeline.blocks.layers import Down, lower_half_error
 from pipeline.blocks.perceptual import VGG19, perceptual_l1
@@ -31,6 +32,7 @@ class Settings:
     image_size: int  # pixels, a multiple of 16 (paper: 112)
     width: float  # factor on the number of filters and units (paper: 1)
     audio_to_au: dict | None  # the Audio-to-AU module's own settings; None = a system without it
+    compose: bool = False  # whether frames are composed from the photo by a map of change (paper: they are redrawn)
 
     def filters(self, *numbers: int) -> list[int]:
         """The numbers of filters, scaled by the width."""
@@ -148,20 +150,23 @@ class ImageDecoder(nn.Module):
         self.start = (d, s.image_size // STRIDE, s.image_size // STRIDE)
         self.linear = nn.Linear(hidden, d * self.start[1] ** 2)
         self.first = nn.Sequential(nn.ConvTranspose2d(d, d, 3, 1, 1), nn.BatchNorm2d(d), nn.ReLU())
-        self.ups = nn.ModuleList([Up(d, d, c), Up(c, c, b), Up(b, b, a), Up(a, a, e), Up(e, 3, 3, 1, normalise=False)])
-        # It begins by drawing the photo, near enough: tanh bends by about as much as the factor lifts.
+        self.ups = nn.ModuleList([Up(d, d, c), Up(c, c, b), Up(b, b, a), Up(a, a, e)])
+        self.ups.append(last := Up(e, 3, channels(s.compose), 1, normalise=False))
+        # It begins by drawing the photo, near enough: tanh bends by about as much as the factor lifts. Composed frames begin
+        # nearer: it is their colour that is drawn so, and little of it is seen.
         with torch.no_grad():
-            nn.init.dirac_(self.ups[-1].of_photo.weight).mul_(1.3)
-            self.ups[-1].of_frame.weight.mul_(0.1)
+            nn.init.dirac_(last.of_photo.weight).mul_(1.3)
+            last.of_frame.weight.mul_(0.1)
+        begin_near_photo(last.of_frame.bias)
 
     def forward(self, features: Tensor, maps: list[Tensor]) -> Tensor:
-        """f_t (B · T, 512), maps as `IdentityEncoder` gives them → (B · T, 3, S, S) in −1 … 1."""
+        """f_t (B · T, 512), maps as `IdentityEncoder` gives them → (B · T, 3 or 4, S, S), before the nonlinearity."""
         x = F.relu(self.linear(features)).unflatten(1, self.start)
         # Narrow layers at full size: twice as fast in this layout, whatever suits the other networks.
         x = self.first(x.contiguous(memory_format=torch.channels_last))
         for up, encoded in zip(self.ups, reversed(maps), strict=True):
             x = up(x, encoded)
-        return torch.tanh(x.float())
+        return x.float()
 
 
 class Generator(nn.Module):
@@ -181,7 +186,7 @@ class Generator(nn.Module):
             au = sum(unit.occurrence.in_features for unit in self.audio_to_au.units)
         self.gru = nn.GRU(identity + audio + au, hidden, batch_first=True)
 
-    def forward(self, photo: Tensor, mfcc: Tensor, state: tuple | None = None) -> tuple[Tensor, tuple]:
+    def forward(self, photo: Tensor, mfcc: Tensor, state: tuple | None = None) -> tuple[Frames, tuple]:
         """photo (B, 3, S, S) in −1 … 1, mfcc (B, T, 28, 12) → frames (B, T, 3, S, S) in −1 … 1, and the recurrent states.
 
         With the states that an earlier call returned, the frames go on from that call's without a seam (in evaluation mode).
@@ -196,8 +201,8 @@ class Generator(nn.Module):
             features.append(au.features)
             au_state = au.state
         recurrent, state = self.gru(torch.cat(features, dim=-1), state)
-        frames = self.decoder(recurrent.flatten(0, 1), maps)
-        return frames.unflatten(0, shape), (au_state, state)
+        last = self.decoder(recurrent.flatten(0, 1), maps)
+        return frames_of(last.unflatten(0, shape), photo[:, None]), (au_state, state)
 
 
 class FrameDiscriminator(nn.Sequential):
@@ -221,8 +226,9 @@ def identity_loss(photo: Tensor, fake: Tensor) -> Tensor:
 class TalkingHead(nn.Module):
     """The networks and what each is trained for (Eq. 8).
 
-    weights: "reconstruction", "identity", "perceptual", "au", "adversarial". What judges is given where its weight is not 0:
-    `vgg19`, frozen; `au_classifier`, which learns; the frame discriminator is made here. au_weights: (5,), w of Eq. 1.
+    weights: "reconstruction", "identity", "perceptual", "au", "adversarial"; "change" where frames are composed. What judges is
+    given where its weight is not 0: `vgg19`, frozen; `au_classifier`, which learns; the frame discriminator is made here.
+    au_weights: (5,), w of Eq. 1.
     """
 
     judged_for = {}
@@ -244,37 +250,39 @@ class TalkingHead(nn.Module):
         if weights["adversarial"]:
             self.frame_discriminator = FrameDiscriminator(generator.settings)
 
-    def generate(self, batch: Excerpt) -> Tensor:
+    def generate(self, batch: Excerpt) -> Frames:
         """The excerpts' frames anew: (B, T, 3, S, S) in −1 … 1."""
         return self.generator(batch.photo, batch.mfcc)[0]
 
-    def discriminator_terms(self, batch: Excerpt, fake: Tensor) -> Terms:
+    def discriminator_terms(self, batch: Excerpt, fake: Frames) -> Terms:
         """Eq. 4, the discriminator's part; and Eq. 3, by which the classifier is fine-tuned on generated frames (§4.2)."""
         return {
             "au": lambda: self._au_loss(batch, fake),
-            "adversarial": lambda: discriminator_bce(self._judged(batch.frames), self._judged(fake)),
+            "adversarial": lambda: discriminator_bce(self._judged(batch.frames), self._judged(fake.image)),
         }
 
-    def generator_terms(self, batch: Excerpt, fake: Tensor) -> Terms:
+    def generator_terms(self, batch: Excerpt, fake: Frames) -> Terms:
         """The terms of Eq. 8, unweighted. Norms are means, not sums, as Eq. 7 prints it: weights do not depend on sizes."""
-        return {
-            "reconstruction": lambda: F.l1_loss(fake, batch.frames),  # Eq. 6
-            "identity": lambda: identity_loss(batch.photo, fake),
-            "perceptual": lambda: perceptual_l1(self.vgg19, batch.frames.flatten(0, 1), fake.flatten(0, 1)),  # Eq. 5
+        real, image = batch.frames, fake.image
+        terms = {
+            "reconstruction": lambda: F.l1_loss(image, real),  # Eq. 6
+            "identity": lambda: identity_loss(batch.photo, image),
+            "perceptual": lambda: perceptual_l1(self.vgg19, real.flatten(0, 1), image.flatten(0, 1)),  # Eq. 5
             "au": lambda: self._au_loss(batch, fake),
             # Eq. 4 has log(1 − D); the non-saturating form has a gradient where D is sure, as it is of early frames.
-            "adversarial": lambda: generator_bce(self._judged(fake)),
+            "adversarial": lambda: generator_bce(self._judged(image)),
         }
+        return terms if fake.change is None else terms | {"change": lambda: attention_loss(fake.change)}
 
-    def validation_error(self, batch: Excerpt, fake: Tensor) -> Tensor:
+    def validation_error(self, batch: Excerpt, fake: Frames) -> Tensor:
         """See `lower_half_error`."""
-        return lower_half_error(batch.frames.flatten(0, 1), fake.flatten(0, 1))
+        return lower_half_error(batch.frames.flatten(0, 1), fake.image.flatten(0, 1))
 
     def _judged(self, frames: Tensor) -> Tensor:
         """The frame discriminator's logits: (B, T, 3, S, S) → (B · T, 1)."""
         return self.frame_discriminator(frames.flatten(0, 1)).float()
 
-    def _au_loss(self, batch: Excerpt, fake: Tensor) -> Tensor:
+    def _au_loss(self, batch: Excerpt, fake: Frames) -> Tensor:
         """Eq. 3 of what the classifier sees in generated frames, against the real ones' labels."""
-        logits = self.au_classifier(lower_face(fake).flatten(0, 1)).float()
+        logits = self.au_classifier(lower_face(fake.image).flatten(0, 1)).float()
         return au_loss(logits, batch.action_units.flatten(0, 1), self.au_weights.to(logits.device))

@@ -31,11 +31,12 @@ class Rates(Group):
 
 class EndToEnd(Group):
     au_features: bool
+    compose: bool
     excerpt_frames: Positive
     batch: Positive
     epochs: Epochs
     learning_rate: Rates
-    weights: weights("reconstruction", "identity", "perceptual", "au", "adversarial")
+    weights: weights("reconstruction", "identity", "perceptual", "au", "adversarial", "change")
 
 
 class Parameters(PaperParameters):

@@ -9,8 +9,9 @@ import torch
 
 from pipeline.features.windows import mfcc_windows
 from pipeline.papers.chen_s.networks import Generator, Settings
+from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Driving, Networks, Use, pieces
-from pipeline.training.data import images_to_tensor, tensor_to_images
+from pipeline.training.data import images_to_tensor
 
 
 def load(name: str, network: Networks, preprocessing: dict[str, Any]) -> Use:
@@ -25,5 +26,5 @@ def frames(generator: Generator, fps: float, photo: np.ndarray, driving: Driving
     windows = torch.from_numpy(mfcc_windows(driving.mfcc, driving.n_frames, fps))
     reference, state = images_to_tensor(photo[None]), None
     for span in pieces(driving.n_frames):
-        images, state = generator(reference, windows[None, span], state)
-        yield from map(Drawn, tensor_to_images(images[0]))
+        piece, state = generator(reference, windows[None, span], state)
+        yield from drawn(piece)

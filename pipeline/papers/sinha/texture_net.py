@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.linalg import vector_norm
 
+from pipeline.blocks.composition import Frames, attention_loss, composed, root_mean_squares
 from pipeline.blocks.gan import discriminator_lsgan, generator_lsgan
 from pipeline.blocks.layers import lower_half_error
 from pipeline.features.heatmap import landmark_heatmaps
@@ -42,14 +42,6 @@ class Video(NamedTuple):
     @property
     def n_frames(self) -> int:
         return len(self.frames)
-
-
-class Frames(NamedTuple):
-    """What the texture generator draws of T frames."""
-
-    image: Tensor  # (T, 3, S, S), −1 … 1
-    colour: Tensor  # (T, 3, S, S), −1 … 1
-    change: Tensor  # (T, 1, S, S), 0 … 1: 1 where the colour stands, 0 where the photo does
 
 
 def convolution(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
@@ -95,7 +87,7 @@ class TextureGenerator(nn.Module):
         features = self.encoder_decoder(torch.cat([motion, photos], dim=1))
         colour, change = self.colour(features), self.change(features)
         # Eq. 6 with `change` = 1 − att: the paper's attention is 1 where the photo stays, `change` is 1 where it is drawn anew.
-        return Frames(change * colour + (1 - change) * photo, colour, change)
+        return composed(colour, change, photo)
 
 
 class PatchDiscriminator(nn.Sequential):
@@ -127,19 +119,9 @@ def pixel_loss(real: Tensor, fake: Tensor, mask: Tensor) -> Tensor:
     return (mask * (real - fake).abs()).mean()
 
 
-def attention_loss(change: Tensor) -> Tensor:
-    """Eq. 11, ‖1 − att‖₂ = ‖change‖₂: toward the photo. Root mean square over pixels, mean over frames."""
-    return root_mean_squares(change).mean()
-
-
 def texture_temporal_loss(frames: Frames) -> Tensor:
     """Eq. 12: as Eq. 11, of the differences of successive change and colour maps; the first of the T frames counts as 0."""
     return sum(root_mean_squares(x.diff(dim=0)).sum() / len(x) for x in (frames.change, frames.colour))
-
-
-def root_mean_squares(maps: Tensor) -> Tensor:
-    """The L2 norm of each map, over that of a map of ones, so that it does not grow with the image: (T, C, S, S) → (T,)."""
-    return vector_norm(maps.float(), dim=(1, 2, 3)) / maps[0].numel() ** 0.5
 
 
 class LandmarkToTexture(nn.Module):

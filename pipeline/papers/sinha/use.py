@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from pipeline.features.heatmap import landmark_heatmaps
-from pipeline.papers.cascade import cascade, drawn
+from pipeline.papers.cascade import cascade
+from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Networks, Use, pieces
 from pipeline.papers.sinha import blink_net, landmark_net, texture_net
 from pipeline.papers.sinha.speak import speak
@@ -39,4 +40,4 @@ def draw_texture(
     reference_image = heatmaps_to_tensor(landmark_heatmaps(photo_landmarks[None], size, sigma))[0]
     for span in pieces(len(landmarks)):
         images = heatmaps_to_tensor(landmark_heatmaps(landmarks[span], size, sigma))
-        yield from drawn(*network(reference, reference_image, images))
+        yield from drawn(network(reference, reference_image, images))

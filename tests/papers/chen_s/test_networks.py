@@ -1,17 +1,19 @@
 """The networks against the paper's text: sizes, what each sees, what each is trained by."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
+from pipeline.blocks.composition import Frames
 from pipeline.blocks.perceptual import VGG19
 from pipeline.papers.chen_s.action_units import AUClassifier, AUClassifierSettings
 from pipeline.papers.chen_s.networks import Excerpt, Generator, Settings, TalkingHead, Up, identity_loss
 from pipeline.training.recipe import Phase
-from pipeline.training.runner import computed, serves
+from pipeline.training.runner import computed, detached, serves
 
 PAPER = Settings(image_size=112, width=1.0, audio_to_au={"width": 1.0})
 SMALL = Settings(image_size=64, width=0.0625, audio_to_au={"width": 0.0625})
@@ -61,7 +63,7 @@ def test_layers_are_those_of_the_paper():
 def test_shapes_and_ranges(size):
     s = Settings(size, 0.0625, None)
     batch = excerpt(size=size)
-    frames, _ = Generator(s)(batch.photo, batch.mfcc)
+    frames = Generator(s)(batch.photo, batch.mfcc)[0].image
     assert frames.shape == (2, 5, 3, size, size) and frames.abs().max() <= 1
     assert talking_head(s).frame_discriminator(batch.frames.flatten(0, 1)).shape == (10, 1)
 
@@ -83,19 +85,20 @@ def test_states_handed_on_leave_no_seam():
         whole, _ = model(batch.photo, batch.mfcc)
         first, state = model(batch.photo, batch.mfcc[:, :7])
         second, _ = model(batch.photo, batch.mfcc[:, 7:], state)
-    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, atol=1e-5, rtol=1e-5)
+    joined = torch.cat([first.image, second.image], dim=1)
+    torch.testing.assert_close(joined, whole.image, atol=1e-5, rtol=1e-5)
     with torch.inference_mode():
         anew, _ = model(batch.photo, batch.mfcc[:, 7:])
-    assert not torch.allclose(anew, second, atol=1e-5)
+    assert not torch.allclose(anew.image, second.image, atol=1e-5)
 
 
 def test_photo_and_speech_drive_each_excerpt_by_themselves():
     model, batch = Generator(SMALL).eval(), excerpt()
     with torch.inference_mode():
-        frames, _ = model(batch.photo, batch.mfcc)
-        alone, _ = model(batch.photo[1:], batch.mfcc[1:])
-        other_photo, _ = model(batch.photo.flip(0), batch.mfcc)
-        other_speech, _ = model(batch.photo, batch.mfcc.flip(0))
+        frames = model(batch.photo, batch.mfcc)[0].image
+        alone = model(batch.photo[1:], batch.mfcc[1:])[0].image
+        other_photo = model(batch.photo.flip(0), batch.mfcc)[0].image
+        other_speech = model(batch.photo, batch.mfcc.flip(0))[0].image
     torch.testing.assert_close(alone[0], frames[1], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(other_photo, frames, atol=1e-6)
     assert not torch.allclose(other_speech, frames, atol=1e-6)
@@ -104,10 +107,10 @@ def test_photo_and_speech_drive_each_excerpt_by_themselves():
 def test_the_audio_to_au_module_is_heard():
     model, batch = Generator(SMALL).eval(), excerpt()
     with torch.inference_mode():
-        frames, _ = model(batch.photo, batch.mfcc)
+        frames = model(batch.photo, batch.mfcc)[0].image
         for unit in model.audio_to_au.units:
             unit.features[2].bias += 1
-        changed, _ = model(batch.photo, batch.mfcc)
+        changed = model(batch.photo, batch.mfcc)[0].image
     assert not torch.allclose(changed, frames, atol=1e-6)
 
 
@@ -122,12 +125,12 @@ def test_identity_loss_is_of_the_upper_half():
 def test_terms_of_a_perfect_generator():
     """The truth itself: no reconstruction or perceptual loss. Frames a tenth too bright: a reconstruction loss of 0.1."""
     model, batch = talking_head(), excerpt()
-    terms = model.generator_terms(batch, batch.frames)
+    terms = model.generator_terms(batch, Frames(batch.frames))
     assert terms["reconstruction"]().item() == terms["perceptual"]().item() == 0
-    brighter = model.generator_terms(batch, batch.frames + 0.1)
+    brighter = model.generator_terms(batch, Frames(batch.frames + 0.1))
     assert brighter["reconstruction"]().item() == pytest.approx(0.1, rel=1e-4) and brighter["perceptual"]().item() > 0
     still = excerpt()._replace(photo=torch.zeros(2, 3, 64, 64))
-    assert model.generator_terms(still, torch.zeros(2, 5, 3, 64, 64))["identity"]().item() == 0
+    assert model.generator_terms(still, Frames(torch.zeros(2, 5, 3, 64, 64)))["identity"]().item() == 0
 
 
 def test_an_undecided_discriminator_costs_log_2():
@@ -135,7 +138,7 @@ def test_an_undecided_discriminator_costs_log_2():
     model, batch = talking_head(), excerpt()
     nn.init.zeros_(model.frame_discriminator[-1].weight)
     nn.init.zeros_(model.frame_discriminator[-1].bias)
-    fake = torch.zeros_like(batch.frames)
+    fake = Frames(torch.zeros_like(batch.frames))
     assert model.generator_terms(batch, fake)["adversarial"]().item() == pytest.approx(math.log(2))
     assert model.discriminator_terms(batch, fake)["adversarial"]().item() == pytest.approx(math.log(2))
 
@@ -147,7 +150,7 @@ def test_an_undecided_classifier_costs_its_closed_form():
     nn.init.zeros_(model.au_classifier[-1].bias)
     m, n = batch.action_units.sum(dim=(0, 1)), 10
     expected = math.log(2) + (1 - (m + 1) / (m + n / 4 + 1)).mean().item()
-    fake = torch.zeros_like(batch.frames)
+    fake = Frames(torch.zeros_like(batch.frames))
     for terms in (model.generator_terms(batch, fake), model.discriminator_terms(batch, fake)):
         assert terms["au"]().item() == pytest.approx(expected, rel=1e-4)
 
@@ -155,9 +158,9 @@ def test_an_undecided_classifier_costs_its_closed_form():
 def test_the_au_loss_moves_the_lower_half_of_labelled_frames():
     model, batch = talking_head(), excerpt()
     batch.action_units[1, 3] = torch.nan
-    fake = torch.zeros_like(batch.frames).requires_grad_()
-    model.generator_terms(batch, fake)["au"]().backward()
-    moved = fake.grad.abs().sum(dim=(2, 4))  # (B, T, S): per row of the image
+    image = torch.zeros_like(batch.frames).requires_grad_()
+    model.generator_terms(batch, Frames(image))["au"]().backward()
+    moved = image.grad.abs().sum(dim=(2, 4))  # (B, T, S): per row of the image
     assert moved[..., :32].sum() == 0 and moved[1, 3].sum() == 0
     assert (moved[0, :, 32:].sum(dim=-1) > 0).all()
 
@@ -168,7 +171,7 @@ def test_rows_of_table_2_have_their_terms_and_no_network_besides(row):
     model, batch, phase = talking_head(**weights), excerpt(), Phase(1, weights, {})
     fake = model.generate(batch)
     assert set(computed(model.generator_terms(batch, fake), weights.get)) == set(ROWS[: row + 1])
-    judged = computed(model.discriminator_terms(batch, fake.detach()), partial(serves, model, phase))
+    judged = computed(model.discriminator_terms(batch, detached(fake)), partial(serves, model, phase))
     assert set(judged) == {"au", "adversarial"} & set(ROWS[: row + 1])
     networks = {"perceptual": "vgg19", "au": "au_classifier", "adversarial": "frame_discriminator"}
     needed = {network for name, network in networks.items() if weights[name]}
@@ -180,7 +183,7 @@ def test_a_system_without_the_audio_to_au_module():
     generator, batch = Generator(Settings(64, 0.0625, None)), excerpt()
     assert not hasattr(generator, "audio_to_au") and generator.gru.input_size == 2 * 32
     frames, (au_state, _) = generator(batch.photo, batch.mfcc)
-    assert frames.shape == batch.frames.shape and au_state is None
+    assert frames.image.shape == batch.frames.shape and au_state is None
 
 
 def test_every_part_of_the_generator_learns_from_the_whole_loss():
@@ -204,3 +207,35 @@ def test_it_learns_what_each_sound_looks_like():
         loss.backward()
         optimizer.step()
     assert loss < 0.7 * (smooth - smooth.mean(dim=1)).abs().mean()
+
+
+@pytest.fixture
+def composing():
+    return talking_head(replace(SMALL, compose=True), change=0.1)
+
+
+def test_composed_frames_begin_near_the_photo_and_learn(composing):
+    """Untrained, they differ from it by less than what is redrawn does. A few steps reduce the whole loss."""
+    batch = excerpt()
+    with torch.no_grad():
+        near, redrawn = (m.generator(batch.photo, batch.mfcc)[0] for m in (composing, talking_head()))
+    far, distance = ((frames.image - batch.photo[:, None]).abs().mean() for frames in (redrawn, near))
+    assert distance < 0.2 * far and near.change.mean() < 0.2
+    losses, optimizer = [], torch.optim.Adam(composing.generator.parameters(), 1e-3)
+    for _ in range(6):
+        terms = composing.generator_terms(batch, composing.generate(batch))
+        assert terms.keys() == {*WEIGHTS, "change"}
+        loss = sum(
+            (WEIGHTS | {"change": 0.1})[name] * terms[name]() for name in ("reconstruction", "identity", "change")
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] and composing.generator.decoder.ups[-1].of_frame.weight.grad[:, 3].any()
+
+
+def test_settings_from_before_there_was_composition_redraw():
+    """As the cards of systems trained then have them: the weights fit."""
+    old = {"image_size": 64, "width": 0.0625, "audio_to_au": None}
+    assert Generator(Settings(**old)).decoder.ups[-1].of_frame.out_channels == 3
