@@ -51,7 +51,7 @@ class Training:
         self.networks = Networks(machine, self.objective, recipe, PHASE)
         self.clip = to_device(machine.fabric, example(settings, n_frames))
         with torch.no_grad():
-            self.first = self.objective.generate(self.clip).float().cpu()
+            self.first = self.objective.generate(self.clip).image.float().cpu()
 
     def step(self) -> float:
         """A step of the discriminators and one of the generator; frames per second."""

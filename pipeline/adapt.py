@@ -149,7 +149,8 @@ def take_over(values: dict[str, Any], *groups: dict[str, Any]) -> None:
     for key, value in values.items():
         group = next((group for group in groups if key in group), {})
         if key in group.keys() - SCHEDULE and (key == "weights" or not isinstance(group[key], dict)):
-            group[key] = value
+            # Weights of terms that the network's objective lacks stay as they are.
+            group[key] = group[key] | value if key == "weights" else value
 
 
 def cut(video: Path, corpus: Path, fps: float, sample_rate: int) -> None:

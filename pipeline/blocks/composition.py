@@ -1,6 +1,7 @@
 """Frames that are composed of a photo and of what is drawn anew, pixel by pixel, by a map of change."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -55,6 +56,11 @@ def root_mean_squares(maps: Tensor) -> Tensor:
     return vector_norm(maps.float(), dim=(-3, -2, -1)) / math.prod(maps.shape[-3:]) ** 0.5
 
 
+def terms_of_change(frames: Frames) -> dict[str, Callable[[], Tensor]]:
+    """An objective's term "change", which keeps composed frames near the photo; none of frames that are redrawn."""
+    return {} if frames.change is None else {"change": lambda: attention_loss(frames.change)}
+
+
 def terms_with(compose: bool, weights: dict[str, float]) -> dict[str, float]:
-    """An objective's weights without that of "change", which there is where frames are composed only."""
+    """An objective's weights; that of "change" only where frames are composed."""
     return {name: weight for name, weight in weights.items() if compose or name != "change"}

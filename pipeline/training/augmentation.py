@@ -70,6 +70,11 @@ CHANGES: tuple[tuple[Change, float], ...] = (
 )
 
 
+def augment_some(images: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """Images of one excerpt, its photo among them, changed as by `augment` in `share` of the excerpts."""
+    return augment(images, rng) if rng.random() < share else images
+
+
 def augment(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Images of one clip, (N, 3, H, W) in −1 … 1, changed by what `rng` draws."""
     changed = (images + 1) / 2

@@ -7,7 +7,7 @@ with that. So its sizes and the crops have to be those that it was trained with.
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from safetensors.torch import load
 
 from pipeline.errors import UserError
-from pipeline.training.trained import read_card
+from pipeline.training.trained import fields_of, read_card
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -63,8 +63,11 @@ class Initial:
         """What a network that went on from it says of that: the same wherever the folder lay."""
         return {"training": self.training, "key": self.about["key"], "corpus": self.corpus}
 
-    def check(self, settings: dict[str, Any], preprocessing: dict[str, Any], faces: str) -> None:
-        """Whether a network of these settings, which learns from data so prepared, can go on from it. Raises UserError."""
+    def check(self, settings: Any, preprocessing: dict[str, Any], faces: str) -> None:
+        """Whether a network of these settings, which learns from data so prepared, can go on from it. Raises UserError.
+
+        settings: the generator's dataclass. What it has had since the network was trained was then as by default.
+        """
         problem = next(self._differences(settings, preprocessing, faces), None)
         if problem:
             raise UserError(f"params.yaml: {problem}")
@@ -81,7 +84,7 @@ class Initial:
     def _named(self) -> str:
         return f"{self.paper}.init_from: {self.folder}"
 
-    def _differences(self, settings: dict[str, Any], preprocessing: dict[str, Any], faces: str) -> Iterator[str]:
+    def _differences(self, settings: Any, preprocessing: dict[str, Any], faces: str) -> Iterator[str]:
         for name in ALIKE.keys() & preprocessing.keys():
             key, here, there = ALIKE[name].replace("NAME", faces), preprocessing[name], self.preprocessing.get(name)
             if name == "characters":
@@ -90,8 +93,9 @@ class Initial:
                 yield f"{key} has to be {self.folder}, as {self._named} was trained on crops by another mean face"
             elif not _equal(here, there):
                 yield f"{key} is {here}, and {self._named} was trained with {there}"
-        for name, here in settings.items():
-            there = self.settings.get(name)
+        by_default = {field.name: field.default for field in fields(settings) if field.default is not MISSING}
+        for name, here in fields_of(settings).items():
+            there = (by_default | self.settings).get(name)
             if not _equal(here, there):
                 yield f"{self.paper}: {name} is {here}, and that of {self.training} in {self._named} is {there}"
 

@@ -57,8 +57,8 @@ class Phase:
 
     weights: of the generator's terms; one whose weight is 0 is not computed. rates: learning rates by network, or by a part of
     one ("generator.audio_to_au"); "discriminators" stands for all that have none of their own. start: which networks of the
-    phase before it goes on from, the generator of the least validation error, or all of them as they were at the end. steps: of
-    all epochs together, at which the last one ends; None = all are whole.
+    phase before it goes on from, the generator of the least validation error, or all of them as they were at the end, of the
+    generator its mean, where one is taken. steps: of all epochs together, at which the last one ends; None = all are whole.
     """
 
     epochs: int
@@ -81,9 +81,9 @@ class Recipe:
     phases and settings. about: what else the trained network is to say of itself. half_rate: steps after which the learning
     rate is half of what it began with, and after twice as many a third; None = it stays. precision: where not
     `training.precision`. averaging: share that a running mean of the generator's weights keeps of itself with every step. The
-    mean is what is validated, and the best one is left; 0 = there is none. parameters: where in params.yaml the learning rates
-    and weights stand. keep: the network of the epoch with the least validation error, or of the last one (not a mean), where
-    that error does not say what the network is for. initial: the network that the first phase begins with; None = as the
+    mean is what is validated and left; 0 = there is none. parameters: where in params.yaml the learning rates and weights
+    stand. keep: the network of the epoch with the least validation error, or of the last one, where that error does not say
+    what the network is for. initial: the network that the first phase begins with; None = as the
     objective makes it.
     """
 

@@ -59,7 +59,7 @@ def train(
         print(f"{name}: skipped: {reason}")
         return
     if recipe.initial:
-        recipe.initial.check(fields_of(recipe.settings), recipe.store.preprocessing, recipe.store.faces)
+        recipe.initial.check(recipe.settings, recipe.store.preprocessing, recipe.store.faces)
     if not any(recipe.phases[0].weights.values()):
         where = f"params.yaml: {recipe.parameters}.weights"
         raise UserError(
@@ -77,7 +77,7 @@ def train(
     last = recipe.phases[-1]
     kept = state["best"]
     if recipe.keep == "last":
-        kept = {"epoch": state["epoch"], "generator": state["networks"]["generator"]}
+        kept = {"epoch": state["epoch"], "generator": _ended_with(state)}
     about = {
         "training": name,
         "settings": fields_of(recipe.settings),
@@ -341,8 +341,21 @@ def _read(path: Path) -> State | None:
         return None
 
 
+def _ended_with(state: State) -> dict[str, Tensor]:
+    """The generator as a phase ended: the mean of its weights, where one is taken."""
+    if "mean" not in state:
+        return state["networks"]["generator"]
+    of_module = "module."
+    return {name.removeprefix(of_module): x for name, x in state["mean"].items() if name.startswith(of_module)}
+
+
 def _start_from(objective: Objective, before: State, start: str) -> None:
-    networks = {"generator": before["best"]["generator"]} if start == "best" else before["networks"]
+    """Either way with the generator that the phase before would leave if it were the last: a mean does not begin anew with
+    weights that are worse."""
+    if start == "best":
+        networks = {"generator": before["best"]["generator"]}
+    else:
+        networks = before["networks"] | {"generator": _ended_with(before)}
     for name, weights in networks.items():
         getattr(objective, name).load_state_dict(weights)
 

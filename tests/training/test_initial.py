@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from pipeline.errors import UserError
 from pipeline.features.canonical import canonical_displacements, to_mean_face
 from pipeline.features.landmarks import inter_ocular_distance
+from pipeline.papers.chen_s.networks import Settings
 from pipeline.papers.registry import TRAININGS
 from pipeline.parameter_types import Training
-from pipeline.training.initial import initial
+from pipeline.training.initial import Initial, initial
 from pipeline.training.runner import train
 from pipeline.training.trained import ABOUT, CARD, CARD_KEYS, FORM, WEIGHTS, read_trained
 from tests.training.test_recipe import SHORT, STAGES, corpus, make  # noqa: F401 (fixtures)
@@ -202,3 +204,12 @@ def test_a_card_that_was_broken_off_anywhere_is_refused(system):
         (folder / CARD).write_text(whole[:size])
         with pytest.raises(UserError):
             initial(str(folder), "sinha", "blink")
+
+
+def test_what_a_card_does_not_know_of_was_as_by_default():
+    """Cards of systems from before frames could be composed say nothing of it: they were redrawn."""
+    about = {"settings": {"image_size": 64, "width": 0.25, "audio_to_au": None}}
+    before, now = Initial("chen_s", "end_to_end", Path("old"), about, {}, {}, {}, ""), Settings(64, 0.25, None)
+    before.check(now, {}, "small")
+    with pytest.raises(UserError, match=r"chen_s: compose is True, and that of end_to_end in .*old is False$"):
+        before.check(replace(now, compose=True), {}, "small")

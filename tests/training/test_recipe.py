@@ -12,7 +12,7 @@ from pipeline.corpus import shards, tables
 from pipeline.corpus.tables import read_index
 from pipeline.papers.registry import TRAININGS, module
 from pipeline.parameters import Parameters
-from pipeline.training import runner
+from pipeline.training import augmentation, runner
 from pipeline.training.machine import machine_for
 from pipeline.training.trained import fields_of, read_trained, save_network
 from tests.made_up_corpus import LENGTHS, merged
@@ -35,7 +35,11 @@ STAGES = {
 # Clips are shorter here than the windows of params.yaml.
 SHORT = {"sinha": {"blink": {"steps": 8}}, "chen_s": {"width": 0.0625}}
 # The other way than as committed: with a term of its own.
-COMPOSED = {"chen_s_end_to_end": {"chen_s": {"end_to_end": {"compose": True}}}}
+COMPOSED = {
+    "chen_s_end_to_end": {"chen_s": {"end_to_end": {"compose": True}}},
+    "kesim_erzin_speech_landmark": {"kesim_erzin": {"compose": True}},
+    "maity_end_to_end": {"maity": {"compose": True}},
+}
 
 
 @pytest.fixture
@@ -127,6 +131,37 @@ def test_whatever_a_stage_reads_is_in_its_key(stage, make, corpus, parameters, m
         if value is not None and key(**changes) == before:
             idle.append(path)
     assert idle == []
+
+
+# Stage → where its parameters stand, and which fields of a batch are images.
+COLOURED = {
+    "atvgnet_landmark_to_texture": (("atvgnet", "landmark_to_texture"), {"photo", "frames"}),
+    "chen_s_end_to_end": (("chen_s", "end_to_end"), {"photo", "frames"}),
+    "kesim_erzin_speech_landmark": (("kesim_erzin",), {"reference", "frames"}),
+    "maity_end_to_end": (("maity",), {"photo", "frames"}),
+    "sinha_landmark_to_texture": (("sinha", "landmark_to_texture"), {"photo", "frames"}),
+}
+
+
+@pytest.mark.parametrize("stage", COLOURED)
+def test_colours_are_changed_for_all_images_of_an_excerpt_alike_and_for_nothing_else(stage, make, monkeypatch):
+    """In training only; by a change that a test can undo."""
+    monkeypatch.setattr(augmentation, "augment", lambda images, rng: -images)
+    path, images = COLOURED[stage]
+
+    def batches(share):
+        changes = {"augmentation": share}
+        for name in reversed(path):
+            changes = {name: changes}
+        return make(stage, **changes).batches
+
+    # A share so small is never drawn, and draws as many lots.
+    always, never = batches(1.0), batches(1e-9)
+    for sign, drawn in ((-1, lambda of: of.epoch(0, 0)), (1, lambda of: of.validation(0))):
+        changed, own = (next(drawn(of)) for of in (always, never))
+        for name, value in own._asdict().items():
+            expected = sign * value if name in images else value
+            assert value is None or torch.equal(getattr(changed, name), expected), name
 
 
 def look_up(values, path):

@@ -73,7 +73,7 @@ FIRST, SECOND = 7, 8  # seeds of the phases
         (two_phases, [(FIRST, 2), (SECOND, 1)]),
     ],
 )
-@pytest.mark.parametrize("changes", [{}, {"half_rate": 5}, {"averaging": 0.9}])
+@pytest.mark.parametrize("changes", [{}, {"half_rate": 5}, {"averaging": 0.9}, {"averaging": 0.9, "keep": "last"}])
 def test_a_broken_run_ends_as_an_unbroken_one(bench, another, make, interrupted, changes):
     """To the last digit, wherever the generator of random numbers stands: what is left, and all that would go on from it."""
     whole = bench.train(make(**changes))

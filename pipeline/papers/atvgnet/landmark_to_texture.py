@@ -13,6 +13,7 @@ from pipeline.papers.atvgnet.speak import speak
 from pipeline.papers.atvgnet.vg_net import LandmarkToTexture, Settings, Video, about_centre
 from pipeline.papers.seam import Seam
 from pipeline.parameters import Parameters
+from pipeline.training.augmentation import augment_some
 from pipeline.training.data import WATCHED, ClipStore, Excerpts, held, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
@@ -24,13 +25,14 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     chosen = p.atvgnet.landmark_to_texture
     store = ClipStore(data, p.atvgnet.faces, "crops", "landmarks", *(["mfcc"] if chosen.predicted else []))
     settings = Settings(store.preprocessing["image_size"], p.atvgnet.width)
-    seam, knobs = None, chosen.model_dump(include={"excerpt_frames", "batch", "excerpts", "dynamic", "predicted"})
+    own = {"excerpt_frames", "batch", "excerpts", "augmentation", "averaging", "dynamic", "predicted"}
+    seam, knobs = None, chosen.model_dump(include=own)
     if chosen.predicted:
         first_half = data / "trained/atvgnet/audio_to_landmark"
         network, about = load_network(first_half, at_net.ATNet, at_net.Settings)
         seam = Seam(chosen.predicted, "mfcc", partial(speak, network, store.preprocessing["fps"], seed=p.seed))
         knobs |= {"first_half": about["key"]}
-    batches = VideoExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.excerpts, seam)
+    batches = VideoExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.excerpts, chosen.augmentation, seam)
     rates = {"generator": chosen.learning_rate, "discriminators": chosen.learning_rate}
     return Recipe(
         parameters="atvgnet.landmark_to_texture",
@@ -43,12 +45,13 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         knobs=knobs | {"betas": p.atvgnet.betas},
         optimizer=partial(Adam, betas=tuple(p.atvgnet.betas), fused=True),
         keep="last",
+        averaging=chosen.averaging,
         initial=initial(p.atvgnet.init_from, "atvgnet", "landmark_to_texture"),
     )
 
 
 class VideoExcerpts(Excerpts):
-    """Excerpts for VG-net, half of them mirrored in training.
+    """Excerpts for VG-net, half of them mirrored in training, the colours of a share of `augmentation` changed.
 
     An epoch takes several of each clip (published: three). The photo is a random frame of the clip, as published; in
     validation the first.
@@ -56,9 +59,17 @@ class VideoExcerpts(Excerpts):
 
     validated = WATCHED
 
-    def __init__(self, store: ClipStore, length: int, batch: int, excerpts: int, seam: Seam | None = None):
+    def __init__(
+        self,
+        store: ClipStore,
+        length: int,
+        batch: int,
+        excerpts: int,
+        augmentation: float = 0,
+        seam: Seam | None = None,
+    ):
         super().__init__(store, length, batch)
-        self.excerpts, self.seam = excerpts, seam
+        self.excerpts, self.augmentation, self.seam = excerpts, augmentation, seam
 
     def __len__(self) -> int:
         return self.excerpts * super().__len__()
@@ -76,6 +87,8 @@ class VideoExcerpts(Excerpts):
         if augment and rng.integers(2):
             crops, landmarks = crops[:, :, ::-1], mirrored(landmarks, crops.shape[2])
         images, faces = images_to_tensor(crops), about_centre(landmarks, crops.shape[2])
+        if augment and self.augmentation:
+            images = augment_some(images, self.augmentation, rng)
         return Video(images[0], faces[0], faces[1:], images[1:])
 
 

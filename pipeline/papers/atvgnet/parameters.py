@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.parameter_types import Betas, PaperParameters, Positive, Rate, Schedule, Share, weights
+from pipeline.parameter_types import Averaging, Betas, PaperParameters, Positive, Rate, Schedule, Share, weights
 
 
 class AudioToLandmark(Schedule):
@@ -19,6 +19,8 @@ class LandmarkToTexture(Schedule):
     learning_rate: Rate
     excerpt_frames: Positive
     batch: Positive
+    augmentation: Share
+    averaging: Averaging
     dynamic: bool
     predicted: Share
     weights: weights("pixel", "sequence", "landmark")

@@ -24,6 +24,7 @@ from pipeline.papers.chen_s.action_units import (
 from pipeline.papers.chen_s.labels import au_labels
 from pipeline.papers.chen_s.networks import Excerpt, Generator, Settings, TalkingHead
 from pipeline.parameters import Parameters
+from pipeline.training.augmentation import augment_some
 from pipeline.training.data import WATCHED, ClipStore, Excerpts, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
@@ -72,7 +73,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         parameters="chen_s.end_to_end",
         seed=p.seed,
         store=store,
-        batches=TalkingExcerpts(store, chosen.excerpt_frames, chosen.batch),
+        batches=TalkingExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.augmentation),
         objective=objective,
         settings=settings,
         phases=(
@@ -81,10 +82,12 @@ def recipe(p: Parameters, data: Path) -> Recipe:
             # epoch.
             Phase(chosen.epochs.with_discriminator, whole, judged, start="last"),
         ),
-        knobs={"excerpt_frames": chosen.excerpt_frames, "batch": chosen.batch, "betas": p.chen_s.betas},
+        knobs=chosen.model_dump(include={"excerpt_frames", "batch", "augmentation", "averaging"})
+        | {"betas": p.chen_s.betas},
         about={"pretrained": digests, "perceptual": origin},
         optimizer=partial(Adam, betas=tuple(p.chen_s.betas), fused=True),
         keep="last",
+        averaging=chosen.averaging,
         initial=begins,
     )
 
@@ -96,14 +99,14 @@ def digest(path: Path) -> str:
 
 
 class TalkingExcerpts(Excerpts):
-    """Photo, speech, frames, and their action units where the store has them. Half are mirrored in training, as in Kesim &
-    Erzin; the paper does not say."""
+    """Photo, speech, frames, and their action units where the store has them. In training half are mirrored, as in Kesim &
+    Erzin; the paper does not say. augmentation: the share of the excerpts whose colours are changed."""
 
     validated = WATCHED
 
-    def __init__(self, store: ClipStore, length: int, batch: int):
+    def __init__(self, store: ClipStore, length: int, batch: int, augmentation: float = 0):
         super().__init__(store, length, batch)
-        self.fps = store.preprocessing["fps"]
+        self.fps, self.augmentation = store.preprocessing["fps"], augmentation
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Excerpt:
         n_frames, frames = self.store.n_frames(clip), np.arange(span.start, span.stop)
@@ -114,6 +117,8 @@ class TalkingExcerpts(Excerpts):
         if augment and rng.integers(2):
             crops = crops[:, :, ::-1]
         images = images_to_tensor(crops)
+        if augment and self.augmentation:
+            images = augment_some(images, self.augmentation, rng)
         windows = mfcc_windows(self.store.mfcc[clip], n_frames, self.fps)[frames]
         labels = np.full((len(frames), len(AUS)), np.nan, np.float32)
         if "action_units" in self.store.sources:

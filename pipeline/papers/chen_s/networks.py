@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.blocks.composition import Frames, attention_loss, begin_near_photo, channels, frames_of
+from pipeline.blocks.composition import Frames, begin_near_photo, channels, frames_of, terms_of_change
 from pipeline.blocks.gan import discriminator_bce, generator_bce
 from pipeline.blocks.layers import Down, lower_half_error
 from pipeline.blocks.perceptual import VGG19, perceptual_l1
@@ -264,15 +264,15 @@ class TalkingHead(nn.Module):
     def generator_terms(self, batch: Excerpt, fake: Frames) -> Terms:
         """The terms of Eq. 8, unweighted. Norms are means, not sums, as Eq. 7 prints it: weights do not depend on sizes."""
         real, image = batch.frames, fake.image
-        terms = {
+        return {
             "reconstruction": lambda: F.l1_loss(image, real),  # Eq. 6
             "identity": lambda: identity_loss(batch.photo, image),
             "perceptual": lambda: perceptual_l1(self.vgg19, real.flatten(0, 1), image.flatten(0, 1)),  # Eq. 5
             "au": lambda: self._au_loss(batch, fake),
             # Eq. 4 has log(1 − D); the non-saturating form has a gradient where D is sure, as it is of early frames.
             "adversarial": lambda: generator_bce(self._judged(image)),
+            **terms_of_change(fake),
         }
-        return terms if fake.change is None else terms | {"change": lambda: attention_loss(fake.change)}
 
     def validation_error(self, batch: Excerpt, fake: Frames) -> Tensor:
         """See `lower_half_error`."""

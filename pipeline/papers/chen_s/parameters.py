@@ -1,6 +1,6 @@
 """Chen S. 2021's group in params.yaml."""
 
-from pipeline.parameter_types import Betas, Group, PaperParameters, Positive, Rate, weights
+from pipeline.parameter_types import Averaging, Betas, Group, PaperParameters, Positive, Rate, Share, weights
 
 
 class AudioToAU(Group):
@@ -32,6 +32,8 @@ class Rates(Group):
 class EndToEnd(Group):
     au_features: bool
     compose: bool
+    augmentation: Share
+    averaging: Averaging
     excerpt_frames: Positive
     batch: Positive
     epochs: Epochs

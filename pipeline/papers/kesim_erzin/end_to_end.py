@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
+from pipeline.blocks.composition import terms_with
 from pipeline.features.windows import columns_per_frame, mel_windows, window_columns
 from pipeline.papers.kesim_erzin.networks import NOISE_SIZE, Clip, KesimErzin, Settings
 from pipeline.parameters import Parameters
+from pipeline.training.augmentation import augment_some
 from pipeline.training.data import WATCHED, ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
@@ -38,35 +40,44 @@ def recipe(p: Parameters, data: Path, training: str) -> Recipe:
         mel_bands=how["mel"]["mel_bands"],
         width=chosen.width,
         decision_every=chosen.decision_every,
+        compose=chosen.compose,
     )
     rates = {"generator": chosen.learning_rate.generator, "discriminators": chosen.learning_rate.discriminator}
     return Recipe(
         parameters=f"kesim_erzin.{training}",
         seed=p.seed,
         store=store,
-        batches=Clips(store, chosen.excerpt_frames, settings, columns),
+        batches=Clips(store, chosen.excerpt_frames, settings, columns, chosen.augmentation),
         objective=lambda weights: KesimErzin(settings),
         settings=settings,
-        phases=(Phase(chosen.epochs, dict(row.weights), rates),),
-        knobs={"excerpt_frames": chosen.excerpt_frames, "betas": chosen.betas},
+        phases=(Phase(chosen.epochs, terms_with(chosen.compose, dict(row.weights)), rates),),
+        knobs=chosen.model_dump(include={"excerpt_frames", "augmentation", "averaging", "betas"}),
         optimizer=partial(Adam, betas=tuple(chosen.betas), fused=True),
         keep="last",
+        averaging=chosen.averaging,
         initial=initial(chosen.init_from, "kesim_erzin", training),
     )
 
 
 class Clips(Excerpts):
-    """Clips as the networks take them, half of them mirrored in training (Kesim & Erzin §4.1)."""
+    """Clips as the networks take them, in training half of them mirrored (Kesim & Erzin §4.1), and a share of `augmentation`
+    changed in their colours."""
 
     validated = WATCHED
 
-    def __init__(self, store: ClipStore, length: int | None, settings: Settings, columns: float):
+    def __init__(
+        self, store: ClipStore, length: int | None, settings: Settings, columns: float, augmentation: float = 0
+    ):
         super().__init__(store, length)
-        self.settings, self.columns = settings, columns
+        self.settings, self.columns, self.augmentation = settings, columns, augmentation
 
     def excerpt(self, clip: str, span: slice, rng: np.random.Generator, augment: bool) -> Clip:
         noise = torch.from_numpy(rng.standard_normal(NOISE_SIZE, np.float32))
-        return self.clip(clip, noise, span, mirror=augment and bool(rng.integers(2)))
+        drawn = self.clip(clip, noise, span, mirror=augment and bool(rng.integers(2)))
+        if not (augment and self.augmentation):
+            return drawn
+        images = augment_some(torch.cat([drawn.reference[None], drawn.frames]), self.augmentation, rng)
+        return drawn._replace(reference=images[0], frames=images[1:])
 
     def clip(self, clip_id: str, noise: Tensor, span: slice = slice(None), mirror: bool = False) -> Clip:
         """The frames of `span`. The reference is the clip's first frame in any case."""

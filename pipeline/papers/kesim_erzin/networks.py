@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.blocks.composition import Frames, begin_near_photo, channels, frames_of, terms_of_change
 from pipeline.blocks.gan import discriminator_bce, feature_matching, generator_bce
 from pipeline.blocks.layers import Down, Up, concatenate, lower_half_error, repeat
 from pipeline.training.recipe import Terms
@@ -32,6 +33,7 @@ class Settings:
     mel_bands: int
     width: float  # factor on the number of filters and units (paper: 1)
     decision_every: int  # frames
+    compose: bool = False  # whether frames are composed from the photo by a map of change (paper: they are redrawn)
 
     def filters(self, *numbers: int) -> list[int]:
         """The paper's numbers of filters, scaled by the width."""
@@ -99,7 +101,7 @@ class ImageEncoder(nn.Module):
 
 
 class ImageDecoder(nn.Module):
-    """Embeddings of image, speech and noise, and the encoder's maps → image in −1 … 1 (§3.4)."""
+    """Embeddings of image, speech and noise, and the encoder's maps → image, before its tanh (§3.4)."""
 
     def __init__(self, s: Settings, embedding_size: int):
         super().__init__()
@@ -110,10 +112,12 @@ class ImageDecoder(nn.Module):
         self.first = Up(2 * c, c, 3)
         # The last skip layer, "(64, 3, 2)" in the text, cannot halve the map that is then doubled once: read as (64, 3).
         self.skips = nn.ModuleList([Down(2 * n, n, 3, 1) for n in (c, c, b, a)])
-        self.ups = nn.ModuleList([Up(c, c, 3), Up(c, b, 3), Up(b, a, 3), Up(a, 3, 2, activation=nn.Tanh())])
+        self.ups = nn.ModuleList([Up(c, c, 3), Up(c, b, 3), Up(b, a, 3)])
+        self.ups.append(last := Up(a, channels(s.compose), 2, activation=nn.Identity()))
+        begin_near_photo(last.convolution.bias)
 
     def forward(self, image: Tensor, others: Tensor, maps: list[Tensor]) -> Tensor:
-        """image (T, 256), others (T, n), maps as `ImageEncoder` gives them → (T, 3, S, S)."""
+        """image (T, 256), others (T, n), maps as `ImageEncoder` gives them → (T, 3 or 4, S, S)."""
         x = self.linear(torch.cat([image, others], dim=1)).unflatten(1, self.start)
         x = self.first(concatenate(x, image[..., None, None].expand(-1, -1, *self.start[1:])))
         for skip, up, encoded in zip(self.skips, self.ups, reversed(maps), strict=True):
@@ -135,7 +139,7 @@ class Generator(nn.Module):
             self.speech_lstm = nn.LSTM(speech, speech)
         self.decoder = ImageDecoder(s, image + noise + (speech if s.speech else 0))
 
-    def forward(self, clip: Clip, n_frames: int, state: tuple | None = None) -> tuple[Tensor, tuple]:
+    def forward(self, clip: Clip, n_frames: int, state: tuple | None = None) -> tuple[Frames, tuple]:
         """Frames (n_frames, 3, S, S) in −1 … 1, and the recurrent state after them; `state`: that of the frames before."""
         speech_state, noise_state = state or (None, None)
         if self.settings.landmarks:
@@ -148,7 +152,8 @@ class Generator(nn.Module):
         if self.settings.speech:
             speech, speech_state = self.speech_lstm(self.speech_cnn(clip.mel), speech_state)
             others.append(speech)
-        return self.decoder(image, torch.cat(others, dim=1), maps), (speech_state, noise_state)
+        last = self.decoder(image, torch.cat(others, dim=1), maps)
+        return frames_of(last, clip.reference), (speech_state, noise_state)
 
 
 class FrameDiscriminator(nn.Module):
@@ -201,7 +206,7 @@ class SequenceDiscriminator(nn.Module):
 
 
 class KesimErzin(nn.Module):
-    """The three networks and what each is trained for (Eq. 2)."""
+    """The three networks and what each is trained for (Eq. 2); where frames are composed, for little "change" besides."""
 
     judged_for = {"frame": ("frame", "feature_matching")}
 
@@ -211,26 +216,26 @@ class KesimErzin(nn.Module):
         self.frame_discriminator = FrameDiscriminator(s)
         self.sequence_discriminator = SequenceDiscriminator(s)
 
-    def generate(self, clip: Clip) -> Tensor:
+    def generate(self, clip: Clip) -> Frames:
         """The clip's frames anew: (T, 3, S, S) in −1 … 1."""
         return self.generator(clip, clip.n_frames)[0]
 
-    def discriminator_terms(self, clip: Clip, fake: Tensor) -> Terms:
-        """Binary cross entropy of either discriminator; `fake` is (T, 3, S, S)."""
+    def discriminator_terms(self, clip: Clip, fake: Frames) -> Terms:
+        """Binary cross entropy of either discriminator."""
         judge = self.sequence_discriminator
 
         def frame() -> Tensor:
-            (real_logits, _), (fake_logits, _) = self._judge_frames(clip, clip.frames, fake)
+            (real_logits, _), (fake_logits, _) = self._judge_frames(clip, clip.frames, fake.image)
             return discriminator_bce(real_logits, fake_logits)
 
         return {
             "frame": frame,
-            "sequence": lambda: discriminator_bce(judge(clip.frames, clip.mel), judge(fake, clip.mel)),
+            "sequence": lambda: discriminator_bce(judge(clip.frames, clip.mel), judge(fake.image, clip.mel)),
         }
 
-    def generator_terms(self, clip: Clip, fake: Tensor) -> Terms:
+    def generator_terms(self, clip: Clip, fake: Frames) -> Terms:
         """The terms of Eq. 2."""
-        judged = cache(lambda: self._judge_frames(clip, clip.frames, fake))
+        judged = cache(lambda: self._judge_frames(clip, clip.frames, fake.image))
 
         def matching() -> Tensor:
             (_, real_features), (_, fake_features) = judged()
@@ -239,12 +244,13 @@ class KesimErzin(nn.Module):
         return {
             "frame": lambda: generator_bce(judged()[1][0]),
             "feature_matching": matching,
-            "sequence": lambda: generator_bce(self.sequence_discriminator(fake, clip.mel)),
+            "sequence": lambda: generator_bce(self.sequence_discriminator(fake.image, clip.mel)),
+            **terms_of_change(fake),
         }
 
-    def validation_error(self, clip: Clip, fake: Tensor) -> Tensor:
+    def validation_error(self, clip: Clip, fake: Frames) -> Tensor:
         """See `lower_half_error`."""
-        return lower_half_error(clip.frames, fake)
+        return lower_half_error(clip.frames, fake.image)
 
     def _judge_frames(self, clip: Clip, real: Tensor, fake: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """The frame discriminator's view of a random half of the frames, real and generated (§3.5)."""

@@ -4,11 +4,21 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pipeline.parameter_types import Betas, Group, LearningRate, PaperParameters, Positive, Rate, weights
+from pipeline.parameter_types import (
+    Averaging,
+    Betas,
+    Group,
+    LearningRate,
+    PaperParameters,
+    Positive,
+    Rate,
+    Share,
+    weights,
+)
 
 
 class Row(Group):
-    weights: weights("frame", "sequence", "feature_matching")
+    weights: weights("frame", "sequence", "feature_matching", "change")
 
 
 class Parameters(PaperParameters):
@@ -17,6 +27,9 @@ class Parameters(PaperParameters):
     width: Rate
     context_frames: Annotated[int, Field(ge=0)]
     decision_every: Positive
+    compose: bool
+    augmentation: Share
+    averaging: Averaging
     excerpt_frames: Positive | None
     epochs: Positive
     learning_rate: LearningRate

@@ -10,9 +10,10 @@ import torch
 from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.smoothing import averaged
 from pipeline.features.windows import columns_per_frame, mel_windows
+from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Driving, Networks, Use, pieces
 from pipeline.papers.kesim_erzin.networks import Clip, Generator, Settings, noise_vector
-from pipeline.training.data import heatmaps_to_tensor, images_to_tensor, tensor_to_images
+from pipeline.training.data import heatmaps_to_tensor, images_to_tensor
 
 
 def load(name: str, network: Networks, preprocessing: dict[str, Any]) -> Use:
@@ -43,5 +44,5 @@ def frames(
         if settings.landmarks:
             heatmaps = heatmaps_to_tensor(landmark_heatmaps(landmarks[span], size, sigma))
         clip = Clip(reference, noise, mel=mel, heatmaps=heatmaps, reference_heatmap=reference_heatmap)
-        images, state = generator(clip, span.stop - span.start, state)
-        yield from map(Drawn, tensor_to_images(images))
+        piece, state = generator(clip, span.stop - span.start, state)
+        yield from drawn(piece)

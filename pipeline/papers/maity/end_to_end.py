@@ -7,19 +7,20 @@ import numpy as np
 import torch
 from torch.optim import Adam
 
+from pipeline.blocks.composition import terms_with
 from pipeline.blocks.perceptual import load_vgg19
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.features.landmarks import MOUTH
 from pipeline.papers.maity.inputs import draw_noise, heard, prepared
 from pipeline.papers.maity.networks import EmotionalTalkingFace, Excerpt, Settings, mouth_mask
 from pipeline.parameters import Parameters
-from pipeline.training.augmentation import augment as change_colours
+from pipeline.training.augmentation import augment_some
 from pipeline.training.data import ClipStore, Excerpts, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import NothingToLearn, Phase, Recipe
 
 # The terms of the first phase (§4.3.3); the others need judges.
-WARM_UP_TERMS = ("mouth", "perceptual")
+WARM_UP_TERMS = ("mouth", "perceptual", "change")
 
 
 def recipe(p: Parameters, data: Path) -> Recipe:
@@ -27,12 +28,12 @@ def recipe(p: Parameters, data: Path) -> Recipe:
 
     Raises NothingToLearn where no training clip is labelled.
     """
-    chosen, whole = p.maity, dict(p.maity.weights)
+    chosen, whole = p.maity, terms_with(p.maity.compose, dict(p.maity.weights))
     store = ClipStore(data, chosen.faces, "crops", "landmarks", "waveform_8000")
     store.clips = store.clips[store.clips["emotion"].isin(EMOTIONS)]
     if not store.ids("train"):
         raise NothingToLearn(f"no training clip is labelled with an emotion ({', '.join(EMOTIONS)})")
-    settings, vgg19, origin = Settings(store.preprocessing["image_size"], chosen.width), None, None
+    settings, vgg19, origin = Settings(store.preprocessing["image_size"], chosen.width, chosen.compose), None, None
     if whole["perceptual"]:
         vgg19, origin = load_vgg19(p.perceptual.vgg19, p.perceptual.width)
     batches = EmotionExcerpts(store, chosen.excerpt_frames, chosen.batch, chosen.augmentation)
@@ -52,10 +53,11 @@ def recipe(p: Parameters, data: Path) -> Recipe:
             # is any of them.
             Phase.of(second, batches, whole, judged, start="best"),
         ),
-        knobs=chosen.model_dump(include={"excerpt_frames", "batch", "augmentation", "betas"}),
+        knobs=chosen.model_dump(include={"excerpt_frames", "batch", "augmentation", "averaging", "betas"}),
         about={"perceptual": origin},
         optimizer=partial(Adam, betas=tuple(chosen.betas), fused=True),
         keep="last",
+        averaging=chosen.averaging,
         initial=initial(p.maity.init_from, "maity", "end_to_end"),
     )
 
@@ -80,8 +82,8 @@ class EmotionExcerpts(Excerpts):
         n = self.length if augment else n_frames
         frames = np.minimum(span.start + np.arange(n), n_frames - 1)
         images = images_to_tensor(np.concatenate([self.photo(clip, rng, augment), self.store.crops[clip][frames]]))
-        if augment and rng.random() < self.augmentation:
-            images = change_colours(images, rng)
+        if augment:
+            images = augment_some(images, self.augmentation, rng)
         mouths = torch.from_numpy(self.store.steadied(clip)[frames, MOUTH].mean(axis=1))
         waveform = prepared(self.store.waveform_8000[clip], self.fps)
         return Excerpt(

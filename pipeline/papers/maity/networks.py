@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn import functional as F
 
+from pipeline.blocks.composition import Frames, begin_near_photo, channels, frames_of, terms_of_change
 from pipeline.blocks.gan import discriminator_bce, generator_bce
 from pipeline.blocks.layers import lower_half_error
 from pipeline.blocks.perceptual import VGG19, perceptual_mse
@@ -43,6 +44,7 @@ class Settings:
 
     image_size: int  # pixels, a multiple of 32
     width: float  # factor on the number of filters and units (paper: 1)
+    compose: bool = False  # whether frames are composed from the photo by a map of change (paper: they are redrawn)
 
     def filters(self, *numbers: int) -> list[int]:
         """The paper's numbers of filters, scaled by the width."""
@@ -194,7 +196,7 @@ class ConvLSTM(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Embeddings of speech, noise, photo and emotion, and the photo's maps → frames in −1 … 1 (§4.1.5).
+    """Embeddings of speech, noise, photo and emotion, and the photo's maps → frames, before their tanh (§4.1.5).
 
     A layer is a convolution, leaky ReLU, and nearest-neighbour upsampling by 2. The fourth is a convolutional LSTM, whose tanh
     stands for the leaky ReLU (published: a leaky ReLU inside the cell, which then has no bounds).
@@ -209,17 +211,17 @@ class Decoder(nn.Module):
         self.first, self.second, self.third = map(SkipConvolution, (a, a, b), skipped[:3], (a, b, c))
         self.fourth = ConvLSTM(c, skipped[3], d)
         self.fifth = SkipConvolution(d, skipped[4], e)
-        self.last = nn.Conv2d(e, 3, 3, padding=1)
+        self.last = nn.Conv2d(e, channels(s.compose), 3, padding=1)
 
     def forward(self, embeddings: Tensor, maps: list[Tensor], state: tuple | None = None) -> tuple[Tensor, tuple]:
-        """embeddings (B, T, n), maps as `ImageEncoder` gives them → (B, T, 3, S, S), and the fourth layer's state."""
+        """embeddings (B, T, n), maps as `ImageEncoder` gives them → (B, T, 3 or 4, S, S), and the fourth layer's state."""
         skips = maps[::-1]
         x = self.linear(embeddings.flatten(0, 1)).unflatten(1, self.start)
         for layer, skip in zip((self.first, self.second, self.third), skips[:3], strict=True):
             x = upsample(F.leaky_relu(layer(x, skip), 0.2))
         x, state = self.fourth(x, skips[3], state)
         x = upsample(F.leaky_relu(self.fifth(upsample(x), skips[4]), 0.2))
-        return self.last(x).tanh().unflatten(0, (len(embeddings), -1)), state
+        return self.last(x).unflatten(0, (len(embeddings), -1)), state
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -241,10 +243,11 @@ class Generator(nn.Module):
         )
         self.decoder = Decoder(s, 3 * size + noise)
         initialise(self)
+        begin_near_photo(self.decoder.last.bias)
 
     def forward(
         self, photo: Tensor, waveform: Tensor, emotion: Tensor, noise: Tensor, state: tuple | None = None
-    ) -> tuple[Tensor, tuple]:
+    ) -> tuple[Frames, tuple]:
         """Frames (B, T, 3, S, S) in −1 … 1, and the recurrent states after them; `state`: those of the frames before.
 
         photo, waveform, emotion, noise: as in `Excerpt`.
@@ -257,8 +260,8 @@ class Generator(nn.Module):
         constant = torch.cat([image, self.emotion_encoder(label)], dim=1)
         repeated = constant[:, None].expand(-1, speech.shape[1], -1)
         embeddings = torch.cat([speech, noise, repeated], dim=2)
-        frames, decoder_state = self.decoder(embeddings, maps, decoder_state)
-        return frames, (speech_state, noise_state, decoder_state)
+        last, decoder_state = self.decoder(embeddings, maps, decoder_state)
+        return frames_of(last, photo[:, None]), (speech_state, noise_state, decoder_state)
 
 
 class FrameDiscriminator(nn.Module):
@@ -374,8 +377,8 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, photos: Tens
 class EmotionalTalkingFace(nn.Module):
     """The generator with those of its judges that have a weight, and the objective (Eq. 4.1).
 
-    weights: "mouth" (L_MRM), "perceptual", "frame", "pair", "emotion". Where one is 0, the network that only it needs is left
-    out; vgg19, which is frozen, may then be None.
+    weights: "mouth" (L_MRM), "perceptual", "frame", "pair", "emotion"; "change" where frames are composed. Where one is 0, the
+    network that only it needs is left out; vgg19, which is frozen, may then be None.
     """
 
     judged_for = {"gradient_penalty": ("frame",)}
@@ -390,54 +393,56 @@ class EmotionalTalkingFace(nn.Module):
             if weights[name]:
                 setattr(self, f"{name}_discriminator", judge(s))
 
-    def generate(self, excerpt: Excerpt) -> Tensor:
+    def generate(self, excerpt: Excerpt) -> Frames:
         """The excerpts' frames anew: (B, T, 3, S, S) in −1 … 1."""
         return self.generator(excerpt.photo, excerpt.waveform, excerpt.emotion, excerpt.noise)[0]
 
-    def discriminator_terms(self, excerpt: Excerpt, fake: Tensor) -> Terms:
-        """Of each judge; `fake` (B, T, 3, S, S) is detached by the caller."""
-        real, photos = excerpt.frames, cache(lambda: photo_of_each_frame(excerpt))
+    def discriminator_terms(self, excerpt: Excerpt, fake: Frames) -> Terms:
+        """Of each judge; `fake` is detached by the caller."""
+        real, made, photos = excerpt.frames, fake.image, cache(lambda: photo_of_each_frame(excerpt))
 
         def frame() -> Tensor:
-            of_fake, of_real = (self.frame_discriminator(x.flatten(0, 1), photos()) for x in (fake, real))
+            of_fake, of_real = (self.frame_discriminator(x.flatten(0, 1), photos()) for x in (made, real))
             return of_fake.mean() - of_real.mean()
 
         def penalty() -> Tensor:
-            between = gradient_penalty(self.frame_discriminator, real.flatten(0, 1), fake.flatten(0, 1), photos())
+            between = gradient_penalty(self.frame_discriminator, real.flatten(0, 1), made.flatten(0, 1), photos())
             return GRADIENT_PENALTY * between
 
         def emotion() -> Tensor:
-            of_real, of_fake = (self.emotion_discriminator(x).float() for x in (real, fake))
-            made = torch.full_like(excerpt.emotion, FAKE)
-            return (F.cross_entropy(of_real, excerpt.emotion) + F.cross_entropy(of_fake, made)) / 2
+            of_real, of_fake = (self.emotion_discriminator(x).float() for x in (real, made))
+            is_fake = torch.full_like(excerpt.emotion, FAKE)
+            return (F.cross_entropy(of_real, excerpt.emotion) + F.cross_entropy(of_fake, is_fake)) / 2
 
         return {
             "frame": frame,
             "gradient_penalty": penalty,
-            "pair": lambda: discriminator_bce(self._pair(excerpt, real), self._pair(excerpt, fake)),
+            "pair": lambda: discriminator_bce(self._pair(excerpt, real), self._pair(excerpt, made)),
             "emotion": emotion,
         }
 
-    def generator_terms(self, excerpt: Excerpt, fake: Tensor) -> Terms:
+    def generator_terms(self, excerpt: Excerpt, fake: Frames) -> Terms:
         """The terms of Eq. 4.1, unweighted; and the pair discriminator's, which the equation leaves out."""
+        made = fake.image
 
         def perceptual() -> Tensor:
             # Of every second frame: neighbours are alike, and VGG-19 costs more than the generator.
-            first = int(torch.randint(2, ())) if fake.shape[1] > 1 else 0
-            real_frames, fake_frames = (x[:, first::2].flatten(0, 1) for x in (excerpt.frames, fake))
+            first = int(torch.randint(2, ())) if made.shape[1] > 1 else 0
+            real_frames, fake_frames = (x[:, first::2].flatten(0, 1) for x in (excerpt.frames, made))
             return perceptual_mse(self.vgg19, real_frames, fake_frames)
 
         return {
-            "mouth": lambda: mouth_region_loss(excerpt.frames, fake, excerpt.mask),
+            "mouth": lambda: mouth_region_loss(excerpt.frames, made, excerpt.mask),
             "perceptual": perceptual,
-            "frame": lambda: -self.frame_discriminator(fake.flatten(0, 1), photo_of_each_frame(excerpt)).mean(),
-            "pair": lambda: generator_bce(self._pair(excerpt, fake)),
-            "emotion": lambda: F.cross_entropy(self.emotion_discriminator(fake).float(), excerpt.emotion),  # Eq. 4
+            "frame": lambda: -self.frame_discriminator(made.flatten(0, 1), photo_of_each_frame(excerpt)).mean(),
+            "pair": lambda: generator_bce(self._pair(excerpt, made)),
+            "emotion": lambda: F.cross_entropy(self.emotion_discriminator(made).float(), excerpt.emotion),  # Eq. 4
+            **terms_of_change(fake),
         }
 
-    def validation_error(self, excerpt: Excerpt, fake: Tensor) -> Tensor:
+    def validation_error(self, excerpt: Excerpt, fake: Frames) -> Tensor:
         """See `lower_half_error`."""
-        return lower_half_error(excerpt.frames.flatten(0, 1), fake.flatten(0, 1))
+        return lower_half_error(excerpt.frames.flatten(0, 1), fake.image.flatten(0, 1))
 
     def _pair(self, excerpt: Excerpt, frames: Tensor) -> Tensor:
         return self.pair_discriminator(frames, excerpt.photo, excerpt.mask, excerpt.waveform).float()

@@ -1,6 +1,16 @@
 """Maity 2024's group in params.yaml."""
 
-from pipeline.parameter_types import Betas, LearningRate, PaperParameters, Positive, Rate, Schedule, Share, weights
+from pipeline.parameter_types import (
+    Averaging,
+    Betas,
+    LearningRate,
+    PaperParameters,
+    Positive,
+    Rate,
+    Schedule,
+    Share,
+    weights,
+)
 
 
 class WarmUp(Schedule):
@@ -19,6 +29,8 @@ class Parameters(PaperParameters):
     excerpt_frames: Positive
     batch: Positive
     augmentation: Share
-    weights: weights("mouth", "perceptual", "frame", "pair", "emotion")
+    averaging: Averaging
+    compose: bool
+    weights: weights("mouth", "perceptual", "frame", "pair", "emotion", "change")
     warm_up: WarmUp
     adversarial: Adversarial

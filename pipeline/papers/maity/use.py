@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from pipeline.corpus.layouts import EMOTIONS
+from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Driving, Networks, Use, pieces
 from pipeline.papers.maity.inputs import draw_noise, heard, prepared
 from pipeline.papers.maity.networks import Generator, Settings
-from pipeline.training.data import images_to_tensor, tensor_to_images
+from pipeline.training.data import images_to_tensor
 
 
 def load(name: str, network: Networks, preprocessing: dict[str, Any]) -> Use:
@@ -33,5 +34,5 @@ def frames(generator: Generator, fps: float, photo: np.ndarray, driving: Driving
     for span in pieces(driving.n_frames):
         speech = heard(waveform, span.start, span.stop)[None]
         noise = draw_noise(span.stop - span.start, rng)[None]
-        images, state = generator(reference, speech, emotion, noise, state)
-        yield from map(Drawn, tensor_to_images(images[0]))
+        piece, state = generator(reference, speech, emotion, noise, state)
+        yield from drawn(piece)

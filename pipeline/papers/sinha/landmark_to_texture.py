@@ -15,7 +15,7 @@ from pipeline.papers.sinha import landmark_net
 from pipeline.papers.sinha.speak import speak_without_blinks
 from pipeline.papers.sinha.texture_net import LandmarkToTexture, Settings, Video, pixel_mask
 from pipeline.parameters import Parameters
-from pipeline.training.augmentation import augment as change_colours
+from pipeline.training.augmentation import augment_some
 from pipeline.training.data import WATCHED, ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
@@ -29,10 +29,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     template, image_size = np.array(store.preprocessing["template"]), store.preprocessing["image_size"]
     settings = Settings(p.sinha.width, p.heatmaps.sigma * float(inter_ocular_distance(template)))
     mask = pixel_mask(template, image_size)
-    seam, knobs = (
-        None,
-        chosen.model_dump(include={"excerpt_frames", "augmentation", "predicted"}) | {"betas": p.sinha.betas},
-    )
+    seam, knobs = None, chosen.model_dump(include={"excerpt_frames", "augmentation", "averaging", "predicted"})
     if chosen.predicted:
         first_half = data / "trained/sinha/audio_to_landmark"
         network, about = load_network(first_half, landmark_net.LandmarkNet, landmark_net.Settings)
@@ -52,9 +49,10 @@ def recipe(p: Parameters, data: Path) -> Recipe:
                 {"generator": chosen.learning_rate, "discriminators": chosen.learning_rate},
             ),
         ),
-        knobs=knobs,
+        knobs=knobs | {"betas": p.sinha.betas},
         optimizer=partial(Adam, betas=tuple(p.sinha.betas), fused=True),
         keep="last",
+        averaging=chosen.averaging,
         initial=initial(p.sinha.init_from, "sinha", "landmark_to_texture"),
     )
 
@@ -97,9 +95,7 @@ class VideoExcerpts(Excerpts):
         photo, mirror = int(rng.integers(self.store.n_frames(clip))), bool(rng.integers(2))
         landmarks = self.seam.landmarks(self.store, clip, rng) if self.seam else None
         video = self.video(clip, photo, span, mirror, landmarks)
-        if rng.random() >= self.augmentation:
-            return video
-        images = change_colours(torch.cat([video.photo[None], video.frames]), rng)
+        images = augment_some(torch.cat([video.photo[None], video.frames]), self.augmentation, rng)
         return video._replace(photo=images[0], frames=images[1:])
 
     def video(

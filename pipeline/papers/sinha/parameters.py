@@ -37,6 +37,7 @@ class LandmarkToTexture(Group):
     learning_rate: Rate
     excerpt_frames: Positive
     augmentation: Share
+    averaging: Averaging
     predicted: Share
     weights: weights("pixel", "adversarial", "regularisation")
 

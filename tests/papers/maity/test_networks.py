@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from pipeline.blocks.composition import Frames
 from pipeline.blocks.perceptual import VGG19
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.papers.maity.networks import (
@@ -56,7 +57,7 @@ def talking_face(s: Settings = SMALL, **weights: float) -> EmotionalTalkingFace:
     return EmotionalTalkingFace(s, WEIGHTS | weights, VGG19(0.0625).eval().requires_grad_(False))
 
 
-def generated(model: EmotionalTalkingFace, e: Excerpt) -> torch.Tensor:
+def generated(model: EmotionalTalkingFace, e: Excerpt) -> Frames:
     with torch.no_grad():
         return model.eval().generate(e)
 
@@ -86,7 +87,7 @@ def test_layers_are_those_of_the_thesis():
 @pytest.mark.parametrize("size", [64, 96])
 def test_shapes_and_ranges(size):
     model, e = talking_face(Settings(size, 0.0625)), excerpt(size=size)
-    frames = generated(model, e)
+    frames = generated(model, e).image
     assert frames.shape == (2, 5, 3, size, size) and frames.abs().max() <= 1
     assert model.frame_discriminator(frames[0], e.frames[1]).shape == (5,)
     assert model.pair_discriminator(frames, e.photo, e.mask, e.waveform).shape == (2,)
@@ -139,7 +140,7 @@ def test_a_sound_reaches_the_frames_that_hear_it_and_those_after_them():
     changed = e.waveform.clone()
     changed[:, 2 * FRAME_SAMPLES + WINDOW - 1] += 10
     with torch.inference_mode():
-        before, after = (model(e.photo, x, e.emotion, e.noise)[0] for x in (e.waveform, changed))
+        before, after = (model(e.photo, x, e.emotion, e.noise)[0].image for x in (e.waveform, changed))
     torch.testing.assert_close(before[:, :2], after[:, :2])
     assert not torch.equal(before[:, 2], after[:, 2])
 
@@ -151,14 +152,14 @@ def test_state_handed_on_leaves_no_seam():
         ends = FRAME_SAMPLES * (cut - 1) + WINDOW
         first, state = model(e.photo, e.waveform[:, :ends], e.emotion, e.noise[:, :cut])
         second, _ = model(e.photo, e.waveform[:, FRAME_SAMPLES * cut :], e.emotion, e.noise[:, cut:], state)
-    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.cat([first.image, second.image], dim=1), whole.image, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("changed", ["photo", "emotion", "noise", "waveform"])
 def test_every_input_changes_the_frames(changed):
     model, e = talking_face(), excerpt(clips=2)
     assert not torch.allclose(
-        generated(model, e), generated(model, e._replace(**{changed: getattr(e, changed).flip(0)}))
+        generated(model, e).image, generated(model, e._replace(**{changed: getattr(e, changed).flip(0)})).image
     )
 
 
@@ -254,7 +255,7 @@ def test_undecided_judges():
 
 def test_the_truth_itself_has_no_error():
     e = excerpt()
-    terms = talking_face().generator_terms(e, e.frames)
+    terms = talking_face().generator_terms(e, Frames(e.frames))
     assert terms["mouth"]().item() == terms["perceptual"]().item() == 0
 
 
@@ -285,5 +286,22 @@ def test_the_label_alone_can_be_learnt():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    fake = generated(model, e)[..., 36:44, 36:44]
+    fake = generated(model, e).image[..., 36:44, 36:44]
     assert fake[0].mean() < -0.3 and fake[1].mean() > 0.3
+
+
+def test_composed_frames_begin_near_the_photo_and_learn_with_all_that_draws_them():
+    """A few steps reduce the loss, toward the photo as toward the truth; the map learns with the colours."""
+    model, e = talking_face(Settings(64, 0.0625, compose=True)), excerpt()
+    weights, optimizer, losses = WEIGHTS | {"change": 1.0}, torch.optim.Adam(model.generator.parameters(), 1e-3), []
+    assert (generated(model, e).image - e.photo[:, None]).abs().mean() < 0.2 * e.photo.abs().mean()
+    for _ in range(6):
+        terms = model.generator_terms(e, model.generate(e))
+        assert terms.keys() == weights.keys()
+        loss = sum(weights[name] * terms[name]() for name in ("mouth", "change"))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    assert all(gradient.any() for gradient in model.generator.decoder.last.weight.grad)

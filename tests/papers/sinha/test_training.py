@@ -7,9 +7,10 @@ import torch
 from pipeline.errors import UserError
 from pipeline.features.canonical import canonical_displacements
 from pipeline.features.landmarks import inter_ocular_distance, lip_gap
-from pipeline.papers.sinha import landmark_net, landmark_to_texture, texture_net
+from pipeline.papers.sinha import landmark_net, texture_net
 from pipeline.papers.sinha.audio_to_landmark import SpeechExcerpts
 from pipeline.papers.sinha.landmark_to_texture import VideoExcerpts
+from pipeline.training import augmentation
 from pipeline.training.data import ClipStore
 from pipeline.training.faces import face_statistics
 from pipeline.training.trained import load_network
@@ -97,7 +98,7 @@ def test_half_of_the_excerpts_are_mirrored(video, monkeypatch):
 
 def test_colours_are_changed_for_the_photo_and_its_frames_alike(video, monkeypatch):
     """So often, and landmarks stay: a change that a test can undo."""
-    monkeypatch.setattr(landmark_to_texture, "change_colours", lambda images, rng: -images)
+    monkeypatch.setattr(augmentation, "augment", lambda images, rng: -images)
     video.augmentation = 0.25
     plain = VideoExcerpts(video.store, 8, sigma=1.0)
     changed = []
