@@ -12,7 +12,7 @@ from pipeline.errors import ClipRejected
 from pipeline.features.alignment import align_faces, crop_face
 from pipeline.features.audio import log_mel, mfcc, resample
 from pipeline.features.characters.recogniser import recogniser
-from pipeline.features.characters.steps import step_windows
+from pipeline.features.characters.steps import StepWindows
 from pipeline.features.detection import detect_face, predict_tilted_landmarks
 from pipeline.features.face_mesh import mesh_faces
 from pipeline.features.landmarks import JAW, inter_ocular_distance, spanned_box
@@ -86,9 +86,9 @@ class Preprocessing:
         }
         return {name: make[name]() for name in sorted(needs) if name in make}
 
-    def _characters(self, waveform: np.ndarray, sample_rate: int, n_frames: int) -> np.ndarray:
+    def _characters(self, waveform: np.ndarray, sample_rate: int, n_frames: int) -> StepWindows:
         scores = recogniser(self.characters["backend"], self.characters["model"])(waveform, sample_rate)
-        return step_windows(scores, n_frames, self.fps)
+        return StepWindows(scores, n_frames, self.fps)
 
     def _find(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The landmarks of the largest face, (68, 2), and its box, by the training's backend."""

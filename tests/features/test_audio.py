@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.features.audio import log_mel, log_mel_steps, mfcc, resample
+from pipeline.features.audio import COLUMNS, SAMPLES, log_mel, log_mel_steps, mfcc, resample
 from pipeline.features.windows import columns_per_frame, mel_windows, mfcc_windows, window_columns, window_samples
 
 RATE = 22_050
@@ -138,3 +138,40 @@ def test_resampling_keeps_a_tone_and_drops_what_the_new_rate_cannot_hold(rate, n
         high = resample(np.sin(2 * np.pi * 0.49 * rate * time), rate, new)
         assert np.abs(high[middle]).max() < 1e-3
     assert resample(np.zeros(0), rate, new).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [lambda w: log_mel(w, RATE, 60, 33), lambda w: log_mel_steps(w, RATE, 40, 32, 20), lambda w: mfcc(w, RATE)],
+)
+def test_a_column_hears_what_is_about_it_whatever_comes_after(feature):
+    """To the last bit, across the pieces in which long speech is worked on; but for a second that hears the cut's edge."""
+    waveform = np.random.default_rng(0).normal(0, 0.1, SAMPLES + 2 * COLUMNS * 364).astype(np.float32)
+    whole, columns_per_s = feature(waveform), len(feature(waveform[: 10 * RATE])) // 10
+    for seconds in (3.3, 8.1):
+        part = feature(waveform[: round(seconds * RATE)])
+        sure = round((seconds - 1) * columns_per_s)
+        assert part[:sure].tobytes() == whole[:sure].tobytes()
+
+
+def test_long_speech_in_pieces_has_the_spectrum_of_the_whole():
+    import librosa
+
+    waveform = np.random.default_rng(0).normal(0, 0.1, 3 * COLUMNS * 364 + 100).astype(np.float32)
+    power = librosa.feature.melspectrogram(
+        y=waveform, sr=RATE, n_fft=728, hop_length=364, n_mels=60, center=True, pad_mode="constant"
+    )
+    np.testing.assert_allclose(
+        log_mel(waveform, RATE, 60, 33), (10 * np.log10(np.maximum(power.T, 1e-8)) + 80) / 55 - 1, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("n", [1, SAMPLES, 3 * SAMPLES + 5])
+def test_resampling_in_pieces_gives_the_samples_of_the_whole(n):
+    import soxr
+
+    waveform = np.random.default_rng(0).normal(0, 0.1, n).astype(np.float32)
+    whole = soxr.resample(waveform, RATE, 16_000, quality="HQ")
+    made = resample(waveform, RATE, 16_000)
+    assert np.array_equal(made[: len(whole)], whole) and len(made) == -(-n * 16_000 // RATE)
+    assert resample(waveform, RATE, RATE).tobytes() == waveform.tobytes()

@@ -1,16 +1,10 @@
-import tracemalloc
-
 import numpy as np
+import pocketsphinx
 import pytest
+from scipy.special import log_softmax
 
-from pipeline.features.characters.phones import (
-    NATS,
-    ROWS,
-    first_columns,
-    phone_names,
-    phone_scores,
-    senone_scores,
-)
+from pipeline.features.audio import resample
+from pipeline.features.characters.phones import FRAMES, NATS, cepstra, phone_names, phone_scores, senone_scores
 from pipeline.features.characters.steps import step_windows
 from pipeline.video import read_audio
 
@@ -28,24 +22,36 @@ def test_the_model_s_phones_are_cmudict_s_with_silence_and_noises():
 
 
 def test_all_senones_are_scored_in_every_frame():
-    scores = senone_scores((noise(1) * 32767).astype(np.int16), 5126)
+    (scores,) = senone_scores(cepstra([(noise(1) * 32767).astype(np.int16)]), 5126)
     assert scores.shape == (99, 5126)
     assert (scores.min(axis=1) == 0).all()  # distances from the best
     assert pytest.approx(0.1024, abs=1e-4) == NATS
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, ROWS, 4 * ROWS + 7])
-def test_columns_are_read_in_the_memory_of_one_piece(tmp_path, n_rows):
-    """Of a table after a header of 5 bytes."""
-    table = np.random.default_rng(0).integers(-32768, 32768, (n_rows, 1000)).astype("<i2")
-    path = tmp_path / "table"
-    path.write_bytes(b"head\n" + table.tobytes())
-    tracemalloc.start()
-    columns = first_columns(path, 5, 1000, 3)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert columns.dtype == np.int16 and np.array_equal(columns, table[:, :3])
-    assert peak < 2 * ROWS * 2000 + 1_000_000  # two pieces, and what is kept
+def at_once(waveform, rate, folder):
+    """The same scores by pocketsphinx's own way: the whole utterance in one call, from which it takes the mean itself."""
+    model = pocketsphinx.get_model_path("en-us/en-us")
+    allphone = pocketsphinx.get_model_path("en-us/en-us-phone.lm.bin")
+    folder.mkdir()
+    options = {"senlogdir": str(folder), "compallsen": True, "loglevel": "FATAL"}
+    decoder = pocketsphinx.Decoder(hmm=model, allphone=allphone, dict=None, lm=None, **options)
+    decoder.start_utt()
+    decoder.process_raw(np.rint(resample(waveform, rate, RATE) * 32767).astype(np.int16).tobytes(), full_utt=True)
+    decoder.end_utt()
+    del decoder
+    table = np.frombuffer(next(folder.iterdir()).read_bytes().partition(b"endhdr\n")[2][4:], "<i2").reshape(-1, 5127)
+    best = -NATS * table[:, 1:127].reshape(-1, 42, 3).min(axis=2).astype(float)
+    values = log_softmax(best, axis=1)
+    return values[: len(values) // 2 * 2].reshape(-1, 2, 42).mean(axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.7, 16_000), (FRAMES / 100 + 2, 22_050)])
+def test_pieces_give_the_bytes_that_the_whole_gives(seconds, rate, tmp_path):
+    """Loud and soft in turn, so that a mean of a part would be another one."""
+    rng = np.random.default_rng(1)
+    loudness = 10 ** rng.uniform(-3, -0.7, 1 + int(3 * seconds)).repeat(-(-rate // 3))[: round(seconds * rate)]
+    waveform = (loudness * rng.normal(0, 0.5, len(loudness))).clip(-1, 1).astype(np.float32)
+    assert phone_scores(waveform, rate).values.tobytes() == at_once(waveform, rate, tmp_path / "log").tobytes()
 
 
 def test_scores_are_log_probabilities_and_the_same_whatever_went_before():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.features.characters.steps import Scores, step_windows
+from pipeline.features.characters.steps import Scores, StepWindows, step_windows
 
 
 def ramp(n, first_s=0.01):
@@ -34,3 +34,12 @@ def test_there_is_a_window_per_frame_whatever_the_length_and_silence_beyond(n):
     # The last frame's middle is at 0.98 s: its steps are 41 … 56.
     assert (windows[-1, :, 0] == -1).sum() == np.clip(57 - n, 0, 16)
     assert step_windows(ramp(n), 0, 25).shape == (0, 16, 1)
+
+
+def test_a_span_of_windows_is_that_of_all_of_them():
+    values = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
+    scores = Scores("noise", ("a", "b", "c"), values, 0.0178, np.zeros(3))
+    lazy, made = StepWindows(scores, 60, 29.97), step_windows(scores, 60, 29.97)
+    assert len(lazy) == len(made) == 60 and np.array_equal(np.asarray(lazy), made)
+    for span in (slice(0, 50), slice(50, 60), slice(59, 60)):
+        assert lazy[span].tobytes() == made[span].tobytes()
