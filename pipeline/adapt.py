@@ -42,7 +42,8 @@ from pipeline.features.landmarks import inter_ocular_distance
 from pipeline.features.person import ANOTHER, embedding
 from pipeline.papers.registry import SYSTEMS, TRAININGS
 from pipeline.references import REFERENCES
-from pipeline.synthesis import HeldOutClips, drawn_frames, enlarged, mark, provenance, seed_of
+from pipeline.shown import enlarged, mark, provenance
+from pipeline.synthesis import HeldOutClips, drawn_frames, seed_of
 from pipeline.systems.card import find_system, make_system
 from pipeline.systems.system import System, load_system
 from pipeline.training.data import FACES, ClipStore

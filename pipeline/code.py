@@ -23,7 +23,7 @@ EXEMPT = frozenset(
 def closure(*modules: str) -> list[str]:
     """The modules, as files such as `stages/clips.py`, and all of the project's that they import, directly or not: sorted.
 
-    Imports inside functions count. `__init__` files do not: they hold docstrings only.
+    Imports inside functions count. `__init__` files do not: they hold docstrings, and names of what stands elsewhere.
     """
     found, waiting = set(), set(modules)
     while waiting:

@@ -1,117 +1,111 @@
-"""One photo and one speech file → a video of that photo speaking.
+"""A photo and speech → a video of that photo speaking.
 
-    python -m pipeline.generate --system sinha --image face.jpg --audio speech.wav --output talk.mp4
-
-Systems that are driven by landmarks take a video of somebody else, whose facial motion the photo then follows:
-
-    python -m pipeline.generate --system kesim_erzin_landmark --image face.jpg --driving-video them.mp4 --output talk.mp4
-
-Those that are told which emotion to show:
-
-    python -m pipeline.generate --system maity --emotion HAP --image face.jpg --audio speech.wav --output talk.mp4
-
-The video is the whole photo, at its own size up to 1,920 px, with the face alive in it; what does not move is the photo's own.
-`--crop` gives what the system draws, the crop of the face, alone.
+    python -m pipeline.generate --system pretrained/sinha --image face.jpg --audio speech.wav --output talk.mp4
 
 A system is named, as `dvc repro` has trained it, or given as its folder, which may come from another machine; `--list` shows
 those that there are. What a system can draw is what its corpus showed it.
+
+Systems that are driven by landmarks follow the facial motion of a video of somebody else; those that show emotions are told
+which:
+
+    python -m pipeline.generate --system kesim_erzin_landmark --image face.jpg --driving-video them.mp4
+    python -m pipeline.generate --system maity --emotion HAP --image face.jpg --audio speech.wav
+
+Many at once: every photo says every speech by every system, each a file in the folder --output, named after all of them. What
+cannot be used costs its own video, and is said at the end (exit status 1). What is there already is kept, but for --force.
+
+    python -m pipeline.generate --system sinha maity --image *.jpg --audio speech/*.wav --output talking
+
+Or as a list, jobs.csv, with a column image and, as wanted, audio, driving_video, system, emotion, output. Paths are seen from
+where the list lies; what a row leaves open is what the command line says:
+
+    python -m pipeline.generate --system sinha --jobs jobs.csv --output talking
+
+Systems side by side in one video, with their names under them:
+
+    python -m pipeline.generate --compare --system sinha atvgnet maity --image face.jpg --audio speech.wav
+
+The video is the whole photo, at its own size up to 1,920 px, with the face alive in it; what does not move is the photo's own.
+`--crop` gives what the system draws, the crop of the face, alone.
 """
 
 import argparse
 import json
 import sys
+from functools import cache
 from pathlib import Path
+from typing import get_args
 
-import numpy as np
 from tqdm import tqdm
 
 from pipeline.corpus.layouts import EMOTIONS
-from pipeline.errors import ClipRejected, UserError, one_line_errors
-from pipeline.features.smoothing import steadied
-from pipeline.papers.interface import Driving
+from pipeline.errors import UserError, one_line_errors
+from pipeline.jobs import ALONE, COLUMNS, FOLDER, Job, plan
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
-from pipeline.photo import face_of, read_photo
-from pipeline.synthesis import enlarged, mark, provenance
 from pipeline.systems.card import find_system
-from pipeline.systems.system import System, load_system
+from pipeline.talking import (
+    CONTAINERS,
+    DATA,
+    Fit,
+    Video,
+    check_choices,
+    check_output,
+    compare,
+    load_system,
+    talk,
+)
 from pipeline.training.trained import CARD, read_card
-from pipeline.video import read_audio, write_video
-from pipeline.whole_photo import composed, for_video
 
-DATA, PRETRAINED = Path("data"), Path("pretrained")
-SOUND_RATE = 22_050  # Hz, of the sound that is heard
+PRETRAINED = Path("pretrained")
+loaded = cache(load_system)
 
 
-def follow(photo_landmarks: np.ndarray, driver_landmarks: np.ndarray) -> np.ndarray:
-    """The photo's landmarks moved as the driver's move from their first frame: (68, 2), (T, 68, 2) → (T, 68, 2).
+def make(job: Job, args: argparse.Namespace) -> Video:
+    """The video of a job, ready to be drawn."""
+    how = {"driving_video": job.driving_video, "fps": args.fps, "fit": args.fit, "seed": args.seed}
+    how |= {"crop": args.crop, "mark": not args.no_mark, "size": None if args.compare else args.size}
+    videos = {}
+    for name in job.systems:
+        emotion = job.emotion if "emotion" in loaded(name).needs else None
+        videos[name] = talk(loaded(name), job.image, job.audio, emotion=emotion, **how)
+    return compare(videos, args.size) if args.compare else videos[name]
 
-    Both are aligned to the same template. The person keeps their own face; only the motion is the driver's.
+
+def run(jobs: list[Job], args: argparse.Namespace) -> None:
+    """Make the videos, one after the other, behind one bar.
+
+    A lone one's UserError is raised; of many, each costs its own video and is said at the end.
     """
-    return photo_landmarks + driver_landmarks - steadied(driver_landmarks)[0]
+    waiting = [job for job in jobs if len(jobs) == 1 or args.force or not job.output.exists()]
+    if kept := len(jobs) - len(waiting):
+        print(f"{kept} of {len(jobs)} videos are there already and are kept; --force makes them anew")
+    failed, lengths = [], []
+    with tqdm(total=0, unit="frame", disable=None) as bar:
+        for job in waiting:
+            bar.set_description(job.output.name)
+            try:
+                video = make(job, args)
+                lengths.append(len(video))
+                # Those to come are taken to be as long as those that there are.
+                bar.total = round(sum(lengths) / len(lengths) * (len(waiting) - len(failed)))
+                video.save(job.output, lambda frame: bar.update(), overwrite=args.force)
+            except UserError as error:
+                if len(jobs) == 1:
+                    raise
+                failed.append(f"{job.output}: {error}")
+            else:
+                bar.write(f"{job.output}: {described(video)}")
+                for note in video.notes:
+                    bar.write(f"{job.output}: {note}", file=sys.stderr)
+    if failed:
+        print(*failed, sep="\n", file=sys.stderr)
+        sys.exit(f"error: {len(failed)} of {len(waiting)} videos could not be made")
 
 
-def talk(
-    system: System,
-    image: Path,
-    audio: Path | None,
-    driving_video: Path | None,
-    output: Path,
-    seed: int,
-    visible_mark: bool,
-    emotion: str | None = None,
-    crop: bool = False,
-) -> None:
-    """Make the video. emotion: one of EMOTIONS, for systems that are conditioned on one. crop: show the face's crop alone.
-
-    Raises UserError in one line for input that cannot be used.
-    """
-    fps = system.preprocessing.fps
-    photo = read_photo(image)
-    face, photo_landmarks, matrix = face_of(system, photo, image)
-    waveform = _sound(audio, driving_video, needed=bool(system.needs - {"landmarks", "emotion"}))
-    landmarks, lengths = None, []
-    if waveform is not None:
-        lengths.append(max(1, round(len(waveform) / SOUND_RATE * fps)))
-    if "landmarks" in system.needs:
-        landmarks = follow(photo_landmarks, _driver_landmarks(system, driving_video))
-        lengths.append(len(landmarks))
-    # The shorter of speech and driving video sets the length.
-    n_frames = min(lengths)
-    features = {} if waveform is None else system.speech(waveform, SOUND_RATE, n_frames)
-    driving = Driving(n_frames, photo_landmarks, landmarks=landmarks, emotion=emotion, **features)
-    if waveform is not None:
-        waveform = waveform[: round(n_frames / fps * SOUND_RATE)]
-    drawn = tqdm(system.frames(face, driving, seed), system.name, n_frames, unit="frame", disable=None)
-    if crop:
-        shown, frames = enlarged(face), (enlarged(frame.image) for frame in drawn)
-    else:
-        shown, matrix = for_video(photo, matrix)
-        # Speech moves the lower face; landmarks and emotions move eyes and brows as well.
-        whole_face = bool(system.needs & {"landmarks", "emotion"})
-        frames = composed(shown, matrix, face, photo_landmarks, drawn, whole_face)
-    marked = map(mark, frames) if visible_mark else frames
-    # A photo of a million pixels shall be made faster than it is watched.
-    write_video(output, marked, fps, waveform, SOUND_RATE, provenance(system), preset="veryfast")
-    (height, width), size = shown.shape[:2], system.image_size
-    print(f"{output}: {n_frames / fps:.1f} s of {width}×{height} px, a face of {size}×{size} px by {system.name}")
-
-
-def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> np.ndarray | None:
-    """The speech to hear, from --audio or else the driving video; None where that is silent film and nobody needs it."""
-    try:
-        return read_audio(audio or driving_video, SOUND_RATE)
-    except ClipRejected as problem:
-        if problem.reason == "no_audio" and not audio and not needed:
-            return None
-        raise UserError(f"{'--audio' if audio else '--driving-video'}: {problem}") from problem
-
-
-def _driver_landmarks(system: System, video: Path) -> np.ndarray:
-    """The driver's landmarks, aligned as the system's own corpus was: (T, 68, 2) in crop pixels."""
-    try:
-        return system.preprocessing.video(video)
-    except ClipRejected as problem:
-        raise UserError(f"--driving-video: {problem}") from problem
+def described(video: Video) -> str:
+    """A video's length and size in words, and by whom it is."""
+    by = " and ".join(f"{s.image_size}×{s.image_size} px by {s.name}" for s in video.systems)
+    return f"{video.seconds:.1f} s of {video.width}×{video.height} px, a face of {by}"
 
 
 def list_systems(data: Path) -> str:
@@ -137,57 +131,61 @@ def list_systems(data: Path) -> str:
     return "\n".join([f"{'system':30} {'driven by':24} {'state':45} paper", *lines])
 
 
-@one_line_errors
-def main() -> None:
+def arguments() -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m pipeline.generate", description=__doc__, formatter_class=raw)
     parser.add_argument("--list", action="store_true", help="show the systems that there are, and end")
-    parser.add_argument("--system", help="which trained system draws: its name, or the folder of one")
-    parser.add_argument("--image", type=Path, help="a photo with one frontal face")
-    parser.add_argument("--audio", type=Path, help="speech in any format that FFmpeg reads")
-    parser.add_argument("--driving-video", type=Path, help="landmark systems: whose facial motion to follow")
-    parser.add_argument(
-        "--emotion", choices=EMOTIONS, help="systems that an emotion conditions: which to show (default: NEU)"
+    add = parser.add_argument_group("what to make").add_argument
+    add("--system", nargs="+", metavar="NAME", help="which trained systems draw: names, or folders")
+    add("--image", nargs="+", type=Path, metavar="PHOTO", help="photos with a frontal face")
+    add("--audio", nargs="+", type=Path, metavar="FILE", help="speech, in any file with sound that FFmpeg reads")
+    add("--driving-video", nargs="+", type=Path, metavar="VIDEO", help="of landmark systems: whose motion to follow")
+    emotion = "of systems that an emotion conditions: which to show (default: NEU)"
+    add("--emotion", nargs="+", choices=EMOTIONS, help=emotion)
+    add("--jobs", type=Path, metavar="CSV", help=f"a list of videos, with columns {', '.join(COLUMNS)}")
+    add("--compare", action="store_true", help="all systems side by side in one video")
+    add = parser.add_argument_group("how it looks").add_argument
+    add("--crop", action="store_true", help="show the crop of the face alone, not the whole photo")
+    add(
+        "--size",
+        type=int,
+        metavar="PX",
+        help="of the longer side (default: the photo's, up to 1920; a crop's, at least 256)",
     )
-    parser.add_argument(
-        "--output", type=Path, default=Path("talk.mp4"), help="the video to write (default: %(default)s)"
+    add(
+        "--fps",
+        type=float,
+        metavar="RATE",
+        help="frames per second, repeated or left out by time (default: the system's 25)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of noise and blinks, 0 or more (default: %(default)s)")
-    parser.add_argument("--crop", action="store_true", help="show the crop of the face alone, not the whole photo")
-    parser.add_argument("--no-mark", action="store_true", help='leave out the visible "synthetic" in the corner')
-    args = parser.parse_args()
+    fit = (
+        "where driving video and speech differ: end with the shorter; or with the speech, and a shorter driving video "
+        "stands still at its end, or goes back and forth (default: %(default)s)"
+    )
+    add("--fit", choices=get_args(Fit), default="shortest", help=fit)
+    add("--no-mark", action="store_true", help='leave out the visible "synthetic" in the corner')
+    add("--seed", type=int, default=0, help="of noise and blinks, 0 or more (default: %(default)s)")
+    add = parser.add_argument_group("where it goes").add_argument
+    output = f"the video to write, {' or '.join(CONTAINERS)}; a folder for many (default: {ALONE}; the folder {FOLDER})"
+    add("--output", type=Path, metavar="PATH", help=output)
+    add("--force", action="store_true", help="write over videos that are there already")
+    return parser.parse_args()
+
+
+@one_line_errors
+def main() -> None:
+    args = arguments()
     if args.list:
         print(list_systems(DATA))
         return
-    if not (args.system and args.image):
-        parser.error("--system and --image are needed; --list shows the systems")
-    if args.output.suffix.lower() not in (".mp4", ".mkv"):
-        sys.exit(f"error: --output: {args.output} must end in .mp4 or .mkv")
-    if args.seed < 0:
-        sys.exit(f"error: --seed: {args.seed} must be 0 or more")
-    # What is missing is said before anything is loaded.
-    known = SYSTEMS.get(args.system)
-    needs = known.needs if known else frozenset(read_card(find_system(args.system, DATA))["needs"])
-    conditioned = [name for name, declared in SYSTEMS.items() if "emotion" in declared.needs]
-    if args.emotion and "emotion" not in needs:
-        sys.exit(f"error: --emotion: {args.system} shows none; {', '.join(conditioned)} does")
-    if "landmarks" in needs and not args.driving_video:
-        sys.exit(f"error: {args.system} is driven by landmarks: give a --driving-video")
-    if not (args.audio or args.driving_video):
-        sys.exit(f"error: {args.system} is driven by speech: give --audio")
-    system = load_system(find_system(args.system, DATA))
-    emotion = args.emotion or "NEU"
-    talk(
-        system,
-        args.image,
-        args.audio,
-        args.driving_video,
-        args.output,
-        args.seed,
-        not args.no_mark,
-        emotion,
-        args.crop,
-    )
+    given = {name: getattr(args, name, None) or [None] for name in COLUMNS if name != "output"} | {"output": [None]}
+    jobs = plan(given, args.jobs, args.compare, args.output)
+    for job in jobs:
+        check_choices(args.size, args.fps, args.fit, args.seed, job.emotion)
+        check_output(job.output, overwrite=args.force or len(jobs) > 1)
+    for system in dict.fromkeys(system for job in jobs for system in job.systems):
+        find_system(system, DATA)
+    run(jobs, args)
 
 
 if __name__ == "__main__":

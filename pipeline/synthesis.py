@@ -18,6 +18,7 @@ from pipeline.features.landmarks import mouth_opening
 from pipeline.features.windows import from_int16
 from pipeline.papers.interface import Drawn, Driving
 from pipeline.references import REFERENCES
+from pipeline.shown import enlarged, mark, provenance
 from pipeline.systems.system import System
 from pipeline.video import write_video
 
@@ -203,26 +204,3 @@ def write_clip(
 ) -> None:
     """Write frames, uint8 (S, S, 3), with sound, shown at 256 px or more. tags: of the container."""
     write_video(path, map(enlarged, frames), fps, waveform, sample_rate, tags or {})
-
-
-def enlarged(frame: np.ndarray, size: int = 256) -> np.ndarray:
-    """A frame at `size` pixels, or at its own where that is more."""
-    if len(frame) >= size:
-        return frame
-    return cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC)
-
-
-def mark(image: np.ndarray) -> np.ndarray:
-    """Write "synthetic" into the lower left corner: uint8 (H, W, 3) → a marked copy. Letters grow with the shorter side."""
-    image = np.ascontiguousarray(image).copy()
-    scale = max(256, min(image.shape[:2])) / 640
-    place = (round(12 * scale), image.shape[0] - round(14 * scale))
-    stroke = max(1, round(2 * scale))
-    for colour, thickness in (((0, 0, 0), 3 * stroke), ((255, 255, 255), stroke)):
-        cv2.putText(image, "synthetic", place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
-    return image
-
-
-def provenance(system: System) -> dict[str, str]:
-    """Container tags that say that a video is synthetic, by which system, and what that was trained on and with."""
-    return {"comment": f"synthetic talking head; system: {system.name}; key: {system.key}", "synthetic": "true"}

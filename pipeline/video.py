@@ -14,10 +14,12 @@ size_changed   the frames' shape changes midway
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -537,7 +539,8 @@ def write_video(
 
     frames: uint8 RGB (H, W, 3) each, H and W even. audio: float mono in −1…1, shape (samples,), written as it is long.
     metadata: container tags such as `comment`. crf, preset: x264's quality, and how long it looks for a smaller file.
-    Raises UserError where the file cannot be written.
+    Frames and sound are written side by side, so that a video of any length takes the memory of its sound. Raises UserError
+    where the file cannot be written; OSError where the disk is full.
     """
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
@@ -549,6 +552,8 @@ def write_video(
             _encode(out, iter(frames), fps, audio, sample_rate, {"crf": str(crf), "preset": preset})
         os.replace(partial, path)
     except (av.FFmpegError, OSError) as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # no file is to blame, and no other would fare better
+            raise OSError(error.errno, f"{path} could not be written") from error
         raise UserError(f"{path} could not be written: {error}; choose another output with --output") from error
     finally:
         with contextlib.suppress(OSError):
@@ -571,17 +576,24 @@ def _encode(
     video.height, video.width = first.shape[:2]
     video.pix_fmt = "yuv420p"
     sound = out.add_stream("aac", rate=sample_rate, layout="mono") if audio is not None else None
-    if sound is not None:
-        samples = np.clip(audio, -1, 1).astype(np.float32)[None]
-        speech = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        speech.sample_rate, speech.pts, speech.time_base = sample_rate, 0, Fraction(1, sample_rate)
-        out.mux(sound.encode(speech))
-        out.mux(sound.encode(None))
-    for image in _chain(first, frames):
+    seconds = _seconds(audio, sample_rate) if sound is not None else iter(())
+    written = 0
+    for n, image in enumerate(chain([first], frames)):
+        if n >= written * fps:
+            for speech in islice(seconds, 1):
+                out.mux(sound.encode(speech))
+            written += 1
         out.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
-    out.mux(video.encode(None))
+    for speech in seconds:
+        out.mux(sound.encode(speech))
+    for stream in filter(None, (sound, video)):
+        out.mux(stream.encode(None))
 
 
-def _chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    yield first
-    yield from rest
+def _seconds(audio: np.ndarray, sample_rate: int) -> Iterator[av.AudioFrame]:
+    """A waveform as frames of a second each."""
+    for start in range(0, len(audio), sample_rate):
+        samples = np.clip(audio[start : start + sample_rate], -1, 1).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
+        yield frame

@@ -27,13 +27,16 @@ JAW_DROP, FEATHER, COLOUR_MEAN = 0.25, 0.12, 0.35
 LOWER_FACE = slice(2, 15)
 
 
-def for_video(photo: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A photo as a video shows it, of at most LONGEST px and of even sides, as H.264 needs; and the way from there to the crop.
+def for_video(photo: np.ndarray, matrix: np.ndarray, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A photo as a video shows it, of even sides, as H.264 needs; and the way from there to the crop.
 
-    photo: uint8 (H, W, 3); matrix: (2, 3), photo → crop. An odd last row or column is left out.
+    photo: uint8 (H, W, 3); matrix: (2, 3), photo → crop. size: pixels of the longer side (None: the photo's, at most LONGEST).
+    An odd last row or column is left out.
     """
-    scale = min(1.0, LONGEST / max(photo.shape[:2]))
-    shown = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+    longest = max(photo.shape[:2])
+    scale = (size or min(longest, LONGEST)) / longest
+    by = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    shown = photo if scale == 1 else cv2.resize(photo, None, fx=scale, fy=scale, interpolation=by)
     height, width = (side // 2 * 2 for side in shown.shape[:2])
     # Pixel centres lie at whole numbers: x of what is shown lies at (x + ½) / scale − ½ of the photo.
     shift = matrix[:, :2].sum(axis=1) * (0.5 / scale - 0.5) + matrix[:, 2]

@@ -18,10 +18,10 @@ from PIL import Image
 
 from pipeline.dag import stages
 from pipeline.errors import UserError
-from pipeline.generate import talk
 from pipeline.papers.registry import LANDMARK_DRIVEN, PAPERS, SYSTEMS
 from pipeline.systems.card import find_system
 from pipeline.systems.system import load_system
+from pipeline.talking import talk
 from pipeline.video import read_audio, read_frames
 
 ROOT = Path(__file__).parents[1]
@@ -169,11 +169,11 @@ def test_the_crop_alone_is_shown_on_demand(checkout, photo, speech, tmp_path):
     assert "256×256 px" in said and read_frames(tmp_path / "out.mp4", 25).shape[1:] == (256, 256, 3)
 
 
-def talk_there(checkout, monkeypatch, system, image, audio, output, driving_video=None, emotion="NEU"):
+def talk_there(checkout, monkeypatch, system, image, audio, output, driving_video=None, emotion=None):
     """As `python -m pipeline.generate` in the checkout, without a process of its own."""
     monkeypatch.chdir(checkout)
     loaded = load_system(find_system(system, Path("data")))
-    talk(loaded, image, audio, driving_video, output, seed=0, visible_mark=False, emotion=emotion)
+    talk(loaded, image, audio, driving_video=driving_video, mark=False, emotion=emotion).save(output)
 
 
 @pytest.mark.parametrize("system", LANDMARK_DRIVEN)

@@ -153,4 +153,4 @@ def test_a_videos_stamp_names_the_system_and_what_it_was_trained_on(clips, tmp_p
     """And not the commit, which would make all videos new with every line of documentation."""
     synthesise(system("waveform_8000"), clips, tmp_path / "out")
     with av.open(str(tmp_path / "out" / "videos" / "a_open.mp4")) as container:
-        assert container.metadata["comment"] == "synthetic talking head; system: made_up; key: 01234567"
+        assert container.metadata["comment"] == "synthetic talking head; system: made_up; key: 01234567; weights: none"

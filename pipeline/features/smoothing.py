@@ -2,14 +2,14 @@
 
 import numpy as np
 from scipy.ndimage import convolve1d
-from scipy.signal import savgol_coeffs
 
 MOVING_AVERAGE = np.full(5, 1 / 5)
 # σ is not given (Kesim & Erzin §4.1 says "5-point Gaussian"): 1 frame, so that five points hold 99 % of the curve.
 GAUSSIAN = np.exp(-0.5 * np.arange(-2, 3) ** 2)
 GAUSSIAN /= GAUSSIAN.sum()
-# A polynomial of order 4 through seven frames (Savitzky & Golay 1964). `benchmarks.smoothing` compares it with others.
-SHAPE_PRESERVING = savgol_coeffs(7, 4)
+# A polynomial of order 4 through seven frames (Savitzky & Golay 1964, from their table: scipy.signal takes a second to load).
+# `benchmarks.smoothing` compares it with others.
+SHAPE_PRESERVING = np.array([5, -30, 75, 131, 75, -30, 5]) / 231
 
 
 def smooth(track: np.ndarray, kernel: np.ndarray) -> np.ndarray:

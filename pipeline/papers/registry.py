@@ -3,9 +3,12 @@
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.papers.declaration import Paper, SystemDeclaration, Training
-from pipeline.parameter_types import Group
+
+if TYPE_CHECKING:
+    from pipeline.parameter_types import Group
 
 HERE = Path(__file__).parent
 
@@ -16,7 +19,7 @@ def paper(name: str) -> Paper:
     return import_module(f"pipeline.papers.{name}.paper").PAPER
 
 
-def parameters(name: str) -> type[Group]:
+def parameters(name: str) -> "type[Group]":
     """A paper's group in params.yaml."""
     return import_module(f"pipeline.papers.{name}.parameters").Parameters
 

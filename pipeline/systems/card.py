@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from pipeline.corpus.about import read_about
@@ -59,6 +58,8 @@ def make_system(name: str, data: Path, out: Path) -> None:
 
 def about_corpus(data: Path) -> dict[str, Any]:
     """The corpus that a system learned from: its layout, whose list says who tests, and clips and subjects of each split."""
+    import pandas as pd  # who only looks for a system does without
+
     clips = pd.read_parquet(data / "clips" / "clips.parquet")
     by_split = clips.groupby("split")
     splits = {split: {"clips": len(rows), "subjects": int(rows["subject"].nunique())} for split, rows in by_split}

@@ -1,5 +1,6 @@
 """A trained system in use: loaded from its folder, it draws frames from a photo and what drives it."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -25,6 +26,7 @@ class System:
     preprocessing: Preprocessing
     frames: Callable[[np.ndarray, Driving, int], Iterator[Drawn]]
     landmarks: Callable[[Driving, int], np.ndarray] | None
+    checksum: str = "none"  # of its weights' files, see `checksum`; "none" where they are in no file
 
     @property
     def image_size(self) -> int:
@@ -54,7 +56,16 @@ def load_system(folder: Path) -> System:
         return build(folder / f"{training}.safetensors", card["networks"][training]["settings"], kind, settings)
 
     frames, landmarks = module.load(card["system"], network, how)
-    return System(card["system"], card, frozenset(card["needs"]), Preprocessing.of(how), frames, landmarks)
+    needs, preprocessing = frozenset(card["needs"]), Preprocessing.of(how)
+    return System(card["system"], card, needs, preprocessing, frames, landmarks, checksum(folder))
+
+
+def checksum(folder: Path) -> str:
+    """Of a system's weights, its first 12 digits: `cat FOLDER/*.safetensors | sha256sum` prints it whole."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _known_paper(card: dict[str, Any], folder: Path) -> str:

@@ -41,10 +41,10 @@ class StepWindows:
     def __getitem__(self, span: slice) -> np.ndarray:
         """The windows of a span of frames.
 
-        Sinha §III-A takes "overlapping audio windows of 16 audio frames (0.04s of audio), where each audio window corresponds to
-        a single video frame". 16 of DeepSpeech's frames last 0.32 s; read here: one window every 0.04 s. So a window's steps are
-        20 ms apart, at −150, −130 … 150 ms from the middle of its frame, linearly interpolated where no step lies there. Beyond
-        either end of the speech stand the scores of silence.
+        Sinha §III-A takes "overlapping audio windows of 16 audio frames (0.04s of audio), where each audio window corresponds
+        to a single video frame". 16 of DeepSpeech's frames last 0.32 s; read here: one window every 0.04 s. So a window's steps
+        are 20 ms apart, at −150, −130 … 150 ms from the middle of its frame, linearly interpolated where no step lies there.
+        Beyond either end of the speech stand the scores of silence.
         """
         middles = (np.arange(self.n_frames)[span] + 0.5) / self.fps
         times = middles[:, None] + (np.arange(STEPS) - (STEPS - 1) / 2) / STEP_HZ
