@@ -21,7 +21,7 @@ from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.papers.registry import TRAININGS
 from pipeline.systems.card import make_system
 from pipeline.systems.system import load_system
-from pipeline.training.trained import WEIGHTS, fields_of, read_card, read_trained
+from pipeline.training.trained import WEIGHTS, read_card, read_trained
 from pipeline.video import read_audio, read_frames, write_video
 from stages import training as training_stage
 from tests.made_up_corpus import ROOT
@@ -140,7 +140,7 @@ def test_a_network_is_trained_as_it_was_whatever_the_parameters_are_now(
     (corpus / "alignment" / "person").symlink_to(corpus / "alignment" / "small")
     where, told, _ = STAGES[stage]
     after = import_module(where).recipe(p, corpus, **told)
-    after.initial.check(fields_of(after.settings), after.store.preprocessing, "person")
+    after.initial.check(after.settings, after.store.preprocessing, "person")
     assert after.knobs == before.knobs and after.phases[-1].weights == before.phases[-1].weights
 
 
