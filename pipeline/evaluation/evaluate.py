@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.action_units import Counts, bootstrap_scores, count, pooled, score
+from pipeline.evaluation.identity import FRAMES, identity
 from pipeline.evaluation.image import LEAST_MSE, psnr, ssim
 from pipeline.evaluation.intervals import bootstrap_interval
 from pipeline.evaluation.landmark import (
@@ -28,7 +29,7 @@ from pipeline.features.action_units.geometry import landmark_action_units
 from pipeline.features.blinks import blink_statistics
 from pipeline.features.landmarks import eye_aspect_ratio, mouth_opening
 
-METRICS = ("psnr", "ssim", "lmd", "lmd_iod", "nlmd", "mouth_correlation", "mouth_lag", "no_face")
+METRICS = ("psnr", "ssim", "lmd", "lmd_iod", "nlmd", "mouth_correlation", "mouth_lag", "identity", "no_face")
 # Taken over the frames of all clips together: most clips hold no blink, and many an action unit never occurs in one.
 POOLED = ("au_f1", "au_accuracy", "blink_rate", "blink_duration")
 
@@ -103,6 +104,7 @@ def evaluate_clip(
         "nlmd": mean_known(normalised_landmark_distance(real, found, template)),
         "mouth_correlation": mouth_correlation(*openings),
         "mouth_lag": mouth_lag(*openings),
+        "identity": identity(truth[0], real[0], generated, found),
         "no_face": float(np.isnan(found[:, 0, 0]).mean()),
     }
 
@@ -223,6 +225,7 @@ def signature(crop: str, detection_size: int) -> dict[str, str]:
         "mouth": f"inner lips / eye distance, Pearson over at least {LEAST_PAIRS} frames; lag within ±{REACH} frames",
         "au": "AU10, 14, 20, 25, 26, built-in estimator on detected landmarks, all clips pooled, mean of those that occur",
         "blink": "of the detected landmarks, all clips pooled",
+        "identity": f"dlib's embedding, cosine to the real first frame's, mean of {FRAMES} frames; another person: about 0.85",
         "no_face": "share of generated frames in which the detector finds none",
         "mean": "frames, then clips that have a value",
         "interval": "95 % percentile bootstrap of the mean over clips",

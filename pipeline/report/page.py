@@ -13,6 +13,7 @@ LABELS = {
     "nlmd": "NLMD ↓",
     "mouth_correlation": "mouth corr. ↑",
     "mouth_lag": "mouth lag",
+    "identity": "identity ↑",
     "no_face": "no face",
     "au_f1": "AU F1 ↑",
     "au_accuracy": "AU accuracy ↑",
