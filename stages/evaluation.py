@@ -14,6 +14,7 @@ from pipeline import parameters
 from pipeline.corpus.tables import write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected, UserError, one_line_errors
+from pipeline.evaluation.by_clip import write_tracks
 from pipeline.evaluation.evaluate import Clip, Measured, compare, summarise_split
 from pipeline.evaluation.generated import Compared, about_faces, compared, tested_clips, truth_of, write_json
 from pipeline.parameters import Parameters
@@ -77,12 +78,7 @@ def main() -> None:
     fps = faces[rows[0].faces]["fps"]
     for size, crop in ((OWN, own), (COMMON, f"all at {common_size} px from {own}")):
         write(size, crop, {clip: measured[size] for clip, measured in results.items()}, clips, fps, p)
-    openings = [
-        pd.DataFrame({"clip": clip, "system": name, "opening": found.opening})
-        for clip in clips.index
-        for name, found in results[clip][OWN].items()
-    ]
-    write_table(pd.concat(openings), OUT / "mouth_opening.parquet")
+    write_tracks(OUT, {clip: results[clip][OWN] for clip in clips.index})
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.evaluation.intervals import percentile_interval
 from pipeline.features.action_units.units import AUS, ActionUnits
 
 SPEECH_AUS = tuple(au for au in AUS if au != 45)  # the five of the paper; the blink is counted beside them
+MEANS = ("mean_f1", "mean_accuracy")
 
 
 class Counts(NamedTuple):
@@ -59,20 +61,31 @@ def score(counts: Counts) -> Scores:
 
     An action unit that never occurs has no F1, and its accuracy says only how often it was not invented: both are NaN.
     """
-    tp, fp, fn, tn = (np.asarray(column, float) for column in counts)
+    f1, accuracy, occurs = _rates(*counts)
+    return Scores(
+        dict(zip(AUS, f1.tolist(), strict=True)),
+        dict(zip(AUS, accuracy.tolist(), strict=True)),
+        float(_mean_judged(f1, occurs)),
+        float(_mean_judged(accuracy, occurs)),
+        tuple(au for au, there in zip(AUS, occurs, strict=True) if not there),
+        int(sum(column[0] for column in counts)),
+    )
+
+
+def _rates(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, tn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """F1, accuracy, and whether the action unit occurs, from counts (…, 6) each."""
     occurs = tp + fn > 0
     with np.errstate(invalid="ignore"):
         f1 = np.where(occurs, 2 * tp / (2 * tp + fp + fn), math.nan)
         accuracy = np.where(occurs, (tp + tn) / (tp + fp + fn + tn), math.nan)
+    return f1, accuracy, occurs
+
+
+def _mean_judged(rates: np.ndarray, occurs: np.ndarray) -> np.ndarray:
+    """Means of rates (…, 6) over those of the five that occur: (…); NaN where none does."""
     judged = occurs & np.isin(AUS, SPEECH_AUS)
-    return Scores(
-        dict(zip(AUS, f1.tolist(), strict=True)),
-        dict(zip(AUS, accuracy.tolist(), strict=True)),
-        float(f1[judged].mean()) if judged.any() else math.nan,
-        float(accuracy[judged].mean()) if judged.any() else math.nan,
-        tuple(au for au, there in zip(AUS, occurs, strict=True) if not there),
-        int(tp[0] + fp[0] + fn[0] + tn[0]),
-    )
+    with np.errstate(invalid="ignore"):
+        return np.where(judged, rates, 0).sum(axis=-1) / judged.sum(axis=-1)
 
 
 def bootstrap_scores(counts: list[Counts], samples: int, seed: int) -> dict[str, tuple[float, float]]:
@@ -80,14 +93,18 @@ def bootstrap_scores(counts: list[Counts], samples: int, seed: int) -> dict[str,
 
     Draws in which none of the five occurs are left out; NaN where all are, or for fewer than two clips.
     """
-    means = ("mean_f1", "mean_accuracy")
     if len(counts) < 2:
-        return dict.fromkeys(means, (math.nan, math.nan))
+        return dict.fromkeys(MEANS, (math.nan, math.nan))
+    return {mean: percentile_interval(values) for mean, values in resampled_scores(counts, samples, seed).items()}
+
+
+def resampled_scores(counts: list[Counts], samples: int, seed: int) -> dict[str, np.ndarray]:
+    """MEANS of clips drawn again with replacement, (samples,) each; NaN where none of the five occurs in a draw.
+
+    For one seed and number of clips the draws are the same, whatever the counts: differences of two results are paired.
+    """
     # The number of times that each clip is drawn: (samples, clips).
     draws = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), samples)
     resampled = np.einsum("sc,cku->sku", draws, np.array(counts))
-    scores = [score(Counts(*sample)) for sample in resampled]
-    scores = [s for s in scores if not math.isnan(s.mean_f1)]
-    if not scores:
-        return dict.fromkeys(means, (math.nan, math.nan))
-    return {mean: tuple(np.percentile([getattr(s, mean) for s in scores], [2.5, 97.5]).tolist()) for mean in means}
+    f1, accuracy, occurs = _rates(*resampled.swapaxes(0, 1))
+    return {mean: _mean_judged(rate, occurs) for mean, rate in zip(MEANS, (f1, accuracy), strict=True)}

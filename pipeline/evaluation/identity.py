@@ -1,6 +1,7 @@
 """Whether generated frames show the photo's person, by dlib's face embedding."""
 
 import math
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -17,9 +18,9 @@ FRAMES = 3
 def identity(photo: np.ndarray, photo_landmarks: np.ndarray, frames: np.ndarray, landmarks: np.ndarray) -> float:
     """Cosine similarity of dlib's embeddings of a photo and of the frames made from it, mean over FRAMES of those with a face.
 
-    photo: uint8 (S, S, 3), photo_landmarks: (68, 2) in its pixels; frames: (T, S, S, 3), landmarks: (T, 68, 2), NaN where no face
-    was found. The frames lie evenly in the clip. 1 for the photo itself; another person has about 0.85, since the embeddings of
-    all faces point one way. NaN where the photo or every frame has no face.
+    photo: uint8 (S, S, 3), photo_landmarks: (68, 2) in its pixels; frames: (T, S, S, 3), landmarks: (T, 68, 2), NaN where no
+    face was found. The frames lie evenly in the clip. 1 for the photo itself; another person has about 0.85, since the
+    embeddings of all faces point one way. NaN where the photo or every frame has no face.
     """
     seen = np.flatnonzero(~np.isnan(landmarks).any(axis=(1, 2)))
     if np.isnan(photo_landmarks).any() or not len(seen):
@@ -31,7 +32,14 @@ def identity(photo: np.ndarray, photo_landmarks: np.ndarray, frames: np.ndarray,
 
 def _direction(crop: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """The embedding (128,) of a crop's face, of length 1."""
-    scale = max(1, LEAST_SIZE / len(crop))
+    return _embedded(crop.tobytes(), len(crop), np.asarray(landmarks, float).tobytes())
+
+
+# The photo is looked at anew for every system, and `static` shows nothing else.
+@lru_cache(maxsize=32)
+def _embedded(pixels: bytes, size: int, points: bytes) -> np.ndarray:
+    crop = np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
+    landmarks, scale = np.frombuffer(points).reshape(68, 2), max(1, LEAST_SIZE / size)
     if scale > 1:
         crop = cv2.resize(crop, (LEAST_SIZE, LEAST_SIZE), interpolation=cv2.INTER_CUBIC)
     vector = embedding(crop, (landmarks + 0.5) * scale - 0.5)

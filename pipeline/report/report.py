@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards
 from pipeline.evaluation.action_units import SPEECH_AUS
+from pipeline.evaluation.by_clip import TRACKS
 from pipeline.evaluation.generated import Compared, about_faces, compared, truth_of
 from pipeline.features.blinks import Blinks
 from pipeline.papers.registry import PAPERS, SYSTEMS, paper
@@ -36,7 +37,7 @@ def make_report(data: Path, metrics: Path, split: str, common_size: int, step: i
     means = json.loads((metrics / "evaluation.json").read_text())
     details = json.loads((evaluation / f"{split}.json").read_text())
     common = json.loads((evaluation / f"{split}_common_size.json").read_text())
-    openings = pd.read_parquet(evaluation / "mouth_opening.parquet")
+    openings = pd.read_parquet(evaluation / TRACKS)
     rows = [row for row in compared(data) if row.of in COLOURS]
     systems, colours = [row.name for row in rows], {row.name: COLOURS[row.of] for row in rows}
     fps = about_faces(rows[0].faces, data)["fps"]

@@ -8,7 +8,9 @@ from pipeline.evaluation.identity import FRAMES, identity
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.features.alignment import align_landmarks, crop_faces, template
 
-ANOTHER = 0.95  # the cosine that two made-up people who look unlike each other stay below; two real people have 0.9 at most
+ANOTHER = (
+    0.95  # the cosine that two made-up people who look unlike each other stay below; two real people have 0.9 at most
+)
 
 
 def clip_of(number):
