@@ -14,13 +14,16 @@ from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.corpus.tables import write_landmarks
 from pipeline.errors import UserError
+from pipeline.evaluation.by_clip import read_measured
 from pipeline.evaluation.emotion_classifier.network import EmotionClassifier, Settings
-from pipeline.evaluation.evaluate import METRICS
+from pipeline.evaluation.evaluate import METRICS, pooled_metrics
 from pipeline.evaluation.generated import compared, shards, truth_of
 from pipeline.evaluation.generated import tested_clips as clips_of
 from pipeline.papers.registry import TRAININGS
 from pipeline.references import REFERENCES
 from pipeline.report.report import make_report
+from pipeline.report.run import read_run
+from pipeline.results import results_page
 from pipeline.training.runner import write_losses
 from pipeline.training.trained import CARD, CARD_KEYS, FORM, fields_of, save_network
 from stages import evaluation
@@ -209,3 +212,25 @@ def test_systems_of_several_sizes_stand_in_one_table_at_their_own_and_in_one_at_
     assert common["maity"]["au_f1"] == own["maity"]["au_f1"]
     crops = json.loads((data / "evaluation" / "test_common_size.json").read_text())["signature"]["crop"]
     assert crops.startswith("all at 64 px from small: 64 px, per_frame, large: 96 px, per_frame")
+
+
+def test_what_is_pooled_can_be_pooled_anew_from_the_tables(tables):
+    """By clip, it gives what the file of the split says."""
+    (own, _), data = tables(64, maity="small", sinha="small")
+    measured = read_measured(data / "evaluation")
+    assert list(measured) == list(own) and list(measured["maity"]) == list(CLIPS)
+    for system, of_clips in measured.items():
+        of_split = pooled_metrics([of_clips["a"]], fps=25)
+        assert of_split == {metric: own[system][metric] for metric in of_split}
+
+
+def test_the_page_of_results_shows_what_the_stage_wrote(tables):
+    (own, _), _ = tables(64, maity="small", sinha="large")
+    faces = {name: {"image_size": size, "transform": "per_frame"} for name, size in SIZES.items()}
+    params = evaluation.parameters.load().model_dump(mode="json") | {"faces": faces}
+    params["sinha"]["faces"] = "large"
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    page = results_page([read_run(Path())], Path("docs/results.md"))
+    (row,) = [line for line in page.splitlines() if line.startswith("| `maity` (small)")][1:]
+    assert f"{own['maity']['psnr']:.2f}" in row and f"{own['maity']['identity']:.3f}" in row
+    assert "`static` (large)" in page and "Evaluated without a card in data/systems: `sinha`, `maity`." in page
