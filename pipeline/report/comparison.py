@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.evaluation.action_units import resampled_scores
 from pipeline.evaluation.evaluate import mean_known, pooled_metrics
-from pipeline.evaluation.intervals import percentile_interval, resampled_means
+from pipeline.evaluation.intervals import bootstrap_interval, percentile_interval, resampled_means
 from pipeline.report.run import Row, Run
 
 # Of a figure by how it differs from the still photo's: for the better, the worse, or not for sure.
@@ -46,10 +46,15 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A value; the same of clips drawn again, (samples,), NaN where it has no interval."""
+    """A value; the same of clips drawn again, (samples,), NaN where it has no interval.
+
+    by_clip: (n,), whose mean it is, NaN where a clip has none; None where it is no mean. seed: of the draws.
+    """
 
     value: float = np.nan
     resampled: np.ndarray = field(default_factory=lambda: np.array([np.nan]))
+    by_clip: np.ndarray | None = None
+    seed: int = 0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -100,8 +105,9 @@ def values_of(run: Run, row: Row, metric: str, clips: list[str]) -> np.ndarray:
 
 def mean_figure(values: np.ndarray, samples: int, seed: int) -> Figure:
     """The mean of values (n,), one per clip, NaN left out; without an interval where fewer than two have one."""
-    enough = (~np.isnan(values)).sum() > 1
-    return Figure(mean_known(values), resampled_means(values, samples, seed)) if enough else Figure(mean_known(values))
+    if (~np.isnan(values)).sum() < 2:
+        return Figure(mean_known(values))
+    return Figure(mean_known(values), resampled_means(values, samples, seed), values, seed)
 
 
 def share_figure(values: np.ndarray, still: np.ndarray, samples: int, seed: int) -> Figure:
@@ -127,8 +133,15 @@ def best_of(key: str, figures: dict[Row, Figure]) -> Row | None:
 
 
 def difference(key: str, one: Figure, other: Figure) -> int:
-    """1 where a figure is better than another, −1 where it is worse, 0 where the paired bootstrap cannot tell."""
-    low, high = percentile_interval(COLUMNS[key].better * (one.resampled - other.resampled))
+    """1 where a figure is better than another, −1 where it is worse, 0 where the paired bootstrap cannot tell.
+
+    Means are compared over the clips that both have: a system that shows no face in a hard clip gains nothing by it.
+    """
+    better = COLUMNS[key].better
+    if one.by_clip is not None and other.by_clip is not None:
+        low, high = bootstrap_interval(better * (one.by_clip - other.by_clip), len(one.resampled), one.seed)
+    else:
+        low, high = percentile_interval(better * (one.resampled - other.resampled))
     return int(low > 0) - int(high < 0)
 
 
