@@ -2,7 +2,7 @@
 
 Both readers share one clock, whose zero is the moment of the first video frame shown. What cannot be read is a ClipRejected:
 
-missing, empty_file, lfs_pointer   no such file; no bytes; a stand-in of git-lfs
+missing, empty_file, lfs_pointer   no such file; no bytes; a stand-in of git-lfs (see `check_file`)
 unreadable     no regular file, no permission, no known container, no decoder, or not one frame can be decoded
 no_video, no_audio                 the container holds no such stream
 truncated      less than 0.9 of the length that the header states can be read
@@ -28,6 +28,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import ClipRejected, UserError
+from pipeline.files import check_file
 
 # Containers that hold their own data. FFmpeg knows others that name files or addresses to read (concat, hls, dash, sdp, image
 # sequences), and finds out which one it has by the content, whatever the file is called.
@@ -43,6 +44,12 @@ MAX_SILENCE_S = 60.0  # the same for sound, which some recorders leave out while
 MAX_BACK_S = 0.5  # jitter and reordering; further back, sound and picture no longer belong together
 AUDIO_GAP_S = 0.02  # half a frame at 25 fps; containers round timestamps to 1 ms at the worst
 LEAST_SAMPLE = 1 / 32768  # of 16 bits; decoders of compressed silence may leave less
+# Full scale of float samples is 1. Recordings go beyond it by a few decibels; what goes beyond this, by 24, was written in the
+# scale of whole numbers of 16, 24 or 32 bits.
+MOST_FLOAT, WHOLE_NUMBERS = 16, (2.0**15, 2.0**23, 2.0**31)
+# Energy of two channels' mean over the mean of theirs: 1 where they are equal, ½ where they have nothing in common.
+OPPOSITE = 0.1
+CENTRE = 0.01  # energy of the centre over the front pair's, from which on the centre is what speaks: -20 dB
 SAMPLE_RATES = (4_000, 768_000)
 ASPECTS = (Fraction(1, 4), Fraction(4))  # of a pixel; beyond, the header is damaged, and pixels are taken as square
 RATES = (1, 240)  # plausible frames per second; else the measured mean counts, and `probe` says 0
@@ -80,19 +87,7 @@ class _Tally:
 
 
 def _open(path: Path) -> av.container.InputContainer:
-    try:
-        if not path.exists():
-            raise ClipRejected("missing", str(path))
-        if not path.is_file():
-            raise ClipRejected("unreadable", f"{path} is not a file")
-        if path.stat().st_size == 0:
-            raise ClipRejected("empty_file", f"{path} has zero bytes")
-        with path.open("rb") as file:
-            # Corpora kept with git-lfs arrive as small text files where git-lfs was not installed.
-            if file.read(40).startswith(b"version https://git-lfs"):
-                raise ClipRejected("lfs_pointer", f"{path} is a git-lfs pointer; run `git lfs pull` in the corpus")
-    except OSError as error:
-        raise ClipRejected("unreadable", f"{path}: {error.strerror}") from error
+    check_file(path)
     try:
         # A name alone may look like an address (`http:…`, `concat:…`); after `file:` it is a name, whatever is in it.
         return av.open(
@@ -141,7 +136,7 @@ def _video(container: av.container.InputContainer, path: Path) -> av.video.strea
     """The video stream, checked. Raises ClipRejected: no_video, unreadable, too_large."""
     stream = _pictures(container)
     if stream is None:
-        raise ClipRejected("no_video", str(path))
+        raise ClipRejected("no_video", f"{path} has no video stream")
     _check_codec(stream, path)
     if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
         raise ClipRejected("too_large", f"{path}: frames of {stream.codec_context.width}×{stream.codec_context.height}")
@@ -372,7 +367,7 @@ def read_frames(path: Path, fps: float) -> np.ndarray:
 
 
 def read_audio(path: Path, sample_rate: int, most_s: float | None = None) -> np.ndarray:
-    """Decode a file's sound on the video's clock, mixed down to mono, resampled.
+    """Decode a file's sound on the video's clock, mixed down to mono (see `_mix`), resampled.
 
     Of several audio streams it is the first that is not digital silence: cameras have a track for each of their microphones.
     Sample 0 is the moment of the first video frame shown; a file without video starts with its first sample. Holes and a late
@@ -386,9 +381,10 @@ def read_audio(path: Path, sample_rate: int, most_s: float | None = None) -> np.
         origin = _first_shown(path) if _pictures(container) else None
         tally = _Tally()
         try:
+            mix = _mix(path, stream.index)
             frames = _decoded(container, stream, tally, path)
             chunks, enough = [], np.inf if most_s is None else most_s * sample_rate
-            for chunk in _resampled(_placed(frames, origin, path), sample_rate):
+            for chunk in _resampled(_placed(frames, mix, origin, path), sample_rate):
                 chunks.append(chunk)
                 if (enough := enough - len(chunk)) <= 0:
                     break
@@ -412,7 +408,7 @@ def _speech(container: av.container.InputContainer, path: Path) -> av.audio.stre
 
 
 def is_silent(path: Path) -> bool:
-    """Whether all that a file's audio streams hold is digital silence: no sample, mixed down to mono, reaches one of 16 bits.
+    """Whether all that a file's audio streams hold is digital silence: no sample of any channel reaches one of 16 bits.
 
     Files with sound are read up to its beginning only. Raises ClipRejected: missing … unreadable, no_audio, corrupted.
     """
@@ -429,7 +425,7 @@ def _is_silent(path: Path, index: int) -> bool:
         _check_codec(stream, path)
         try:
             frames = _decoded(container, stream, tally, path)
-            if any(np.abs(_mono(frame)).max(initial=0) >= LEAST_SAMPLE for frame in frames):
+            if any(np.abs(_samples(frame)).max(initial=0) >= LEAST_SAMPLE for frame in frames):
                 return False
         except _FAULTS as error:
             raise ClipRejected("unreadable", f"{path}: {error}") from error
@@ -444,11 +440,13 @@ def _first_shown(path: Path) -> Fraction | None:
         return next((frame.pts * frame.time_base for frame in frames if frame.pts is not None), None)
 
 
-def _placed(frames: Iterator[av.AudioFrame], origin: Fraction | None, path: Path) -> Iterator[tuple[np.ndarray, int]]:
+def _placed(
+    frames: Iterator[av.AudioFrame], mix: np.ndarray, origin: Fraction | None, path: Path
+) -> Iterator[tuple[np.ndarray, int]]:
     """Mono samples without hole or overlap from `origin` (seconds; None: from the first frame) on, with their rate in Hz."""
     placed = Fraction(0)
     for frame in frames:
-        samples, rate = _mono(frame), frame.sample_rate
+        samples, rate = _mono(frame, mix), frame.sample_rate
         if not _plausible(rate, SAMPLE_RATES):
             raise ClipRejected("unreadable", f"{path}: states a sample rate of {rate} Hz")
         late = Fraction(0)
@@ -468,23 +466,65 @@ def _placed(frames: Iterator[av.AudioFrame], origin: Fraction | None, path: Path
             yield samples, rate
 
 
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """The mean of a frame's channels, float32 (samples,), full scale −1…1.
+def _mix(path: Path, index: int) -> np.ndarray:
+    """What each channel of an audio stream counts in the mono mix, (channels,), by a look at all of it.
 
-    FFmpeg's own mix adds channels by weights: to float samples beyond full scale (1.41 for equal channels), for 5.1 louder or
-    softer by the format. The mean keeps equal channels as they are, cannot clip, and needs no table of layouts.
+    The mean of the channels: FFmpeg's own mix adds them by weights, to float samples beyond full scale (1.41 for equal
+    channels). Of surround sound it is the centre alone, where films have the voice, or where that is mute the front pair. Of
+    two channels in opposite phase, whose mean would be silence, the louder. Whole numbers written as floats are scaled.
     """
+    with _open(path) as container:
+        stream = container.streams[index]
+        _check_codec(stream, path)
+        names, is_float = (
+            [channel.name for channel in stream.layout.channels],
+            stream.codec_context.name.startswith("pcm_f"),
+        )
+        products, peak = np.zeros((len(names), len(names))), 0.0
+        if len(names) > 1 or is_float:
+            for frame in _decoded(container, stream, _Tally(), path):
+                samples = _samples(frame).astype(np.float64)
+                if len(samples) == len(names):
+                    products += samples @ samples.T
+                    peak = max(peak, float(np.abs(samples).max(initial=0)))
+    heard = _voices(names, products)
+    mix = np.zeros(len(names))
+    mix[heard] = 1 / max(1, len(heard))
+    scale = next((scale for scale in WHOLE_NUMBERS if peak <= scale), 1.0) if is_float and peak > MOST_FLOAT else 1.0
+    return (mix / scale).astype(np.float32)
+
+
+def _voices(names: list[str], products: np.ndarray) -> list[int]:
+    """Which channels are heard. names: FFmpeg's. products: of each two channels, summed over time, (channels, channels)."""
+    energy, heard = np.diag(products), list(range(len(names)))
+    if len(names) > 2 and {"FL", "FR"} <= {*names}:
+        heard = [names.index("FL"), names.index("FR")]
+        if "FC" in names and energy[centre := names.index("FC")] > CENTRE * energy[heard].max():
+            heard = [centre]
+    if len(heard) == 2 and products[np.ix_(heard, heard)].sum() / 4 < OPPOSITE * energy[heard].mean():
+        heard = [heard[int(np.argmax(energy[heard]))]]
+    return heard
+
+
+def _mono(frame: av.AudioFrame, mix: np.ndarray) -> np.ndarray:
+    """A frame's channels mixed: float32 (samples,), full scale −1…1. The mean where there are suddenly more or fewer."""
+    samples = _samples(frame)
+    return mix @ samples if len(samples) == len(mix) else samples.mean(axis=0, dtype=np.float32)
+
+
+def _samples(frame: av.AudioFrame) -> np.ndarray:
+    """A frame's samples, float32 (channels, samples), full scale −1…1; those of float files as they are, but finite."""
     samples = frame.to_ndarray()
     if samples.dtype == np.uint8:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
         samples = samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
     else:  # float files may hold anything, and one NaN would spread over the resampler's whole window
-        samples = np.nan_to_num(samples, nan=0, posinf=1, neginf=-1)
-    channels = frame.layout.nb_channels
+        most = WHOLE_NUMBERS[-1]
+        samples = np.clip(np.nan_to_num(samples, nan=0, posinf=1, neginf=-1), -most, most).astype(np.float32)
     if not frame.format.is_planar:
-        samples = samples.reshape(-1, channels).T
-    return samples.mean(axis=0, dtype=np.float32)
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    return samples
 
 
 def _resampled(chunks: Iterator[tuple[np.ndarray, int]], sample_rate: int) -> Iterator[np.ndarray]:
