@@ -78,7 +78,7 @@ def _face_mesh():
         from mediapipe.python.solutions.face_mesh import FaceMesh
     except ImportError as error:
         raise UserError(
-            f"landmarks.backend is mediapipe, which cannot be loaded here ({error}); install it, or choose dlib"
+            f"landmarks.backend is mediapipe, which cannot be loaded here ({error}): run `make mediapipe`, or choose dlib"
         ) from error
     return FaceMesh(max_num_faces=MOST_FACES)
 

@@ -39,6 +39,22 @@ def inter_ocular_distance(landmarks: np.ndarray) -> np.ndarray:
     )
 
 
+def tilt(landmarks: np.ndarray) -> float:
+    """By how many degrees a face (68, 2) is turned in its picture, clockwise: −180 … 180, by the line of the eyes."""
+    x, y = landmarks[LEFT_EYE].mean(axis=0) - landmarks[RIGHT_EYE].mean(axis=0)
+    return float(np.degrees(np.arctan2(y, x)))
+
+
+def turned_away(landmarks: np.ndarray) -> float:
+    """How far the tip of a face's nose lies off the middle between both ends of the jaw line, along the line of the eyes.
+
+    (68, 2) → 0 seen from the front, to ±1 where it lies at an end; about the sine of the angle by which the head is turned.
+    """
+    along = landmarks[LEFT_EYE].mean(axis=0) - landmarks[RIGHT_EYE].mean(axis=0)
+    right, tip, left = landmarks[[0, 30, 16]] @ along
+    return float((2 * tip - right - left) / (left - right))
+
+
 def mouth_opening(landmarks: np.ndarray) -> np.ndarray:
     """Mean distance of the inner lips' three pairs over the inter-ocular distance: (..., 68, 2) → (...)."""
     gaps = np.linalg.norm(landmarks[..., [61, 62, 63], :] - landmarks[..., [67, 66, 65], :], axis=-1).mean(axis=-1)

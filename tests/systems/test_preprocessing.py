@@ -29,8 +29,12 @@ def preprocessing(portrait):
     return Preprocessing.of(values | {"template": target.tolist(), "mel": mel, "sigma": 1.0, "labels": {}})
 
 
+def taken(preprocessing, image):
+    return preprocessing.photo(image, preprocessing.find(image))
+
+
 def test_a_photos_eyes_come_to_the_templates(preprocessing, portrait):
-    crop, landmarks, _ = preprocessing.photo(portrait)
+    crop, landmarks, _ = taken(preprocessing, portrait)
     assert crop.shape == (64, 64, 3) and crop.std() > 20
     # alignment.eye_distance and eye_height of a crop of 64 px, in whose middle the eyes lie.
     for points, x in ((RIGHT_EYE, 32 - 0.15 * 64), (LEFT_EYE, 32 + 0.15 * 64)):
@@ -39,7 +43,7 @@ def test_a_photos_eyes_come_to_the_templates(preprocessing, portrait):
 
 def test_a_photo_without_a_face_is_rejected(preprocessing):
     with pytest.raises(ClipRejected, match="no_face"):
-        preprocessing.photo(np.full((200, 200, 3), 128, np.uint8))
+        preprocessing.find(np.full((200, 200, 3), 128, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -54,11 +58,11 @@ def test_a_photo_without_a_face_is_rejected(preprocessing):
 def test_a_face_that_the_border_cuts_needs_its_features(preprocessing, portrait, cut, fits):
     image = np.ascontiguousarray(portrait[cut])
     if fits:
-        crop, whole = preprocessing.photo(image)[0], preprocessing.photo(portrait)[0]
+        crop, whole = taken(preprocessing, image)[0], taken(preprocessing, portrait)[0]
         assert np.abs(crop[:40].astype(int) - whole[:40]).mean() < 12
     else:
         with pytest.raises(ClipRejected, match=r"cut_off|no_face"):
-            preprocessing.photo(image)
+            taken(preprocessing, image)
 
 
 @pytest.mark.parametrize("degrees", [-35, -30, 0, 20, 30])
@@ -66,7 +70,7 @@ def test_a_tilted_photo_gives_the_upright_ones_crop(preprocessing, portrait, deg
     """The way to the crop turns by as much as the photo was turned."""
     turn = cv2.getRotationMatrix2D((150, 150), degrees, 1)
     tilted = cv2.warpAffine(portrait, turn, (300, 300), borderMode=cv2.BORDER_REPLICATE)
-    (crop, landmarks, matrix), upright = preprocessing.photo(tilted), preprocessing.photo(portrait)
+    (crop, landmarks, matrix), upright = taken(preprocessing, tilted), taken(preprocessing, portrait)
     there = matrix[:, :2] @ turn + np.column_stack([np.zeros((2, 2)), matrix[:, 2]])
     np.testing.assert_allclose(there[:, :2], upright[2][:, :2], atol=0.02)
     np.testing.assert_allclose(landmarks, upright[1], atol=2)
@@ -99,7 +103,7 @@ def test_it_is_read_from_what_the_stages_say(data):
 
 def test_a_photos_box_is_the_crop(preprocessing, portrait):
     """As Chen S. 2021 crops: what the detector's box holds, and nothing turned."""
-    crop, landmarks, _ = replace(preprocessing, transform="box", image_size=112).photo(portrait)
+    crop, landmarks, _ = taken(replace(preprocessing, transform="box", image_size=112), portrait)
     box = detect_face(portrait)
     found = predict_landmarks(portrait, box)
     scale = 112 / (box[2] - box[0] + 1)
@@ -109,7 +113,7 @@ def test_a_photos_box_is_the_crop(preprocessing, portrait):
 
 def test_a_photo_is_aligned_by_its_own_three_points(preprocessing, portrait):
     """Maity's transform, of a video's first frame: a photo has no other."""
-    _, landmarks, _ = replace(preprocessing, transform="first_frame").photo(portrait)
+    _, landmarks, _ = taken(replace(preprocessing, transform="first_frame"), portrait)
     three = [
         np.array([face[part].mean(axis=0) for part in (RIGHT_EYE, LEFT_EYE, NOSE)])
         for face in (landmarks, preprocessing.template)
