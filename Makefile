@@ -25,7 +25,7 @@ repro: .venv/.complete
 	python -m pipeline.repro
 
 talk: .venv/.complete $(filter data/example/%,$(IMAGE) $(AUDIO))
-	python -m pipeline.generate --system "$(SYSTEM)" --image "$(IMAGE)" --audio "$(AUDIO)" --output "$(OUTPUT)"
+	python -m pipeline.generate --system "$(SYSTEM)" --image "$(IMAGE)" --audio "$(AUDIO)" --output "$(OUTPUT)" --force
 
 %/example/portrait.png %/example/speech.wav: | .venv/.complete
 	python -m pipeline.demo.example
