@@ -197,6 +197,22 @@ def substitutes(p: Shared) -> list[str]:
     return [f"{key}: {what}" for key, what in found.items() if what]
 
 
+def missing_files(p: Shared) -> list[str]:
+    """Files that the parameters name, of the backends chosen, and that are not there: the key and the path."""
+    files = {
+        "perceptual.vgg19": p.perceptual.vgg19,
+        "alignment.face_parsing": p.alignment.face_parsing,
+        "action_units.model": p.action_units.backend == "mediapipe" and p.action_units.model,
+    }
+    absent = [
+        f"{key}: the file {path} does not exist" for key, path in files.items() if path and not Path(path).is_file()
+    ]
+    characters = p.character_features
+    if characters.backend != "phones" and characters.model and not Path(characters.model).exists():
+        absent.append(f"character_features.model: {characters.model} does not exist")
+    return absent
+
+
 # The whole file: a group for every paper beside the shared ones, as the paper's folder declares it.
 Parameters = create_model("Parameters", __base__=Shared, **{name: (of_paper(name), ...) for name in PAPERS})
 
@@ -244,10 +260,8 @@ def _explain(path: Path, key: str, problem: dict) -> str:
 def main() -> None:
     """Check the parameters, and that the files they name are there (the demo corpus is rendered by its own stage)."""
     p = load()
-    models = {"perceptual.vgg19": p.perceptual.vgg19, "alignment.face_parsing": p.alignment.face_parsing}
-    for key, path in models.items():
-        if path is not None and not Path(path).is_file():
-            raise UserError(f"params.yaml: {key}: the file {path} does not exist")
+    if absent := missing_files(p):
+        raise UserError(f"params.yaml: {'; '.join(absent)}")
     for what in substitutes(p):
         print(f"note: {what}")
     if p.corpus.root == "data/demo_corpus":
