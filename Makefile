@@ -5,11 +5,13 @@
 # make mediapipe   adds the second landmark backend, which is not needed by default
 # make ablations NAME=chen_s   a paper's ablations as experiments (profiles/ablations), one after the other
 # make dag     render dvc.yaml from pipeline/dag.py and what the papers declare
+# make doctor  what this machine has of what all that needs, what is missing, and its mend
 # make lint    ruff;  make profile NAME=paper   write a profile's values into params.yaml
 
 SHELL := /bin/bash
-PYTHON := $(shell for p in python3.12 python3.11 python3 python; do \
-  $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$p; break; }; done)
+# What the pinned packages are for; Debian has venv in a package of its own.
+FITS := import ensurepip, sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+PYTHON := $(shell for p in python3.12 python3.11 python3 python; do $$p -c '$(FITS)' 2>/dev/null && { echo $$p; break; }; done)
 NAME ?= paper
 SYSTEM ?= pretrained/sinha
 IMAGE ?= data/example/portrait.png
@@ -18,7 +20,7 @@ OUTPUT ?= talk.mp4
 # Stages are started as `python -m stages.X`: the environment's python must come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro talk test fast lint profile ablations mediapipe dag
+.PHONY: repro talk test fast lint profile ablations mediapipe dag doctor
 
 repro: .venv/.complete
 	python -m pipeline.parameters
@@ -43,6 +45,9 @@ lint: .venv/.complete
 	ruff check .
 	ruff format --check .
 
+doctor:
+	@$(firstword $(wildcard .venv/bin/python) $(PYTHON) python3) -m pipeline.doctor
+
 profile: .venv/.complete
 	python -m pipeline.profiles $(NAME)
 
@@ -53,7 +58,10 @@ mediapipe: .venv/.complete
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mediapipe.txt
 
 .venv/.complete: requirements.txt
-	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, and neither python3.12 nor python3.11 was found"; exit 1; }
+	@test "$$(uname -s)" = Linux || { echo "error: this runs on Linux, not on $$(uname -s); on Windows take WSL 2, on macOS" \
+	  "a container: docker run -it --platform linux/amd64 -v \"$$PWD\":/project -w /project python:3.12 make talk"; exit 1; }
+	@$(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null || { echo "error: Python 3.11 or 3.12 with venv is needed; install it" \
+	  "(apt install python3.12-venv, or uv python install 3.12), or name one: make PYTHON=/path/to/python3.12 …"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	.venv/bin/python -m pip check
