@@ -24,9 +24,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+from dvc.config import Config
 from dvc.exceptions import DvcException, PrettyDvcException
 from dvc.output import Output
 from dvc.repo import Repo
+from dvc.scm import SCMError
 from dvc.stage import Stage
 from tqdm import tqdm
 
@@ -74,7 +76,7 @@ def load(targets: list[str]) -> Needs:
     Raises UserError where DVC cannot read the pipeline, no stage is named so, or an input is missing that no stage makes.
     """
     try:
-        repo = Repo()
+        repo = opened()
         with repo.lock:  # another process may be writing dvc.lock
             graph = repo.index.graph
             needs = select({stage: set(graph.successors(stage)) for stage in graph}, targets)
@@ -83,6 +85,19 @@ def load(targets: list[str]) -> Needs:
         where = "; `dvc status` shows where" if isinstance(error, PrettyDvcException) else ""
         raise UserError(" ".join(str(error).split()) + where) from None
     return needs
+
+
+def opened() -> Repo:
+    """DVC's repository here. Where git has none, as in a downloaded archive, DVC's configuration is told to do without."""
+    try:
+        return Repo()
+    except SCMError:
+        with Config(Repo.find_dvc_dir()).edit() as config:
+            config["core"]["no_scm"] = True
+    print(
+        "note: no git repository here; DVC does without (`dvc exp` needs `git init` and `dvc config core.no_scm false`)"
+    )
+    return Repo()
 
 
 def select(needs: Needs, targets: list[str]) -> Needs:

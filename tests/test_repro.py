@@ -153,6 +153,19 @@ def test_everything_runs_after_what_it_needs(reproduced):
         assert ran[name]["start"] > max(ran[need]["end"] for need in needs)
 
 
+def test_an_archive_without_git_runs_too(project):
+    shutil.rmtree(project / ".git")
+    output, _ = repro(project)
+    assert output.startswith("note: no git repository here; ") and {"left", "right"} <= set(notes(project))
+    output, _ = repro(project)
+    assert output.startswith("ran 0 of 5 ")
+    # What the note says of later.
+    run(project, "git", "init", "-q")
+    run(project, "dvc", "config", "core.no_scm", "false")
+    output, _ = repro(project)
+    assert output.startswith("ran 0 of 5 ")
+
+
 def test_one_line_per_stage_and_one_log(reproduced):
     folder, output = reproduced
     lines = output.splitlines()
