@@ -15,7 +15,7 @@ from pipeline.papers.maity import end_to_end
 from pipeline.papers.maity.end_to_end import EmotionExcerpts
 from pipeline.papers.maity.inputs import heard, prepared
 from pipeline.papers.maity.networks import FRAME_SAMPLES, WINDOW, Generator, Settings
-from pipeline.training import runner
+from pipeline.training import augmentation, runner
 from pipeline.training.data import ClipStore, tensor_to_images
 from pipeline.training.recipe import NothingToLearn
 from pipeline.training.trained import load_network, read_trained
@@ -125,7 +125,7 @@ def test_batches_depend_on_seed_and_epoch_only(data):
 
 
 def test_colours_are_changed_in_training_only(data, monkeypatch):
-    monkeypatch.setattr(end_to_end, "change_colours", lambda images, rng: torch.zeros_like(images))
+    monkeypatch.setattr(augmentation, "augment", lambda images, rng: torch.zeros_like(images))
     batches = excerpts(data, augmentation=1.0)
     assert not any(batch.photo.any() or batch.frames.any() for batch in batches.epoch(0, 0))
     assert all(batch.photo.any() and batch.frames.any() for batch in batches.validation(0))
