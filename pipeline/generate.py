@@ -42,6 +42,7 @@ from pipeline.corpus.layouts import EMOTIONS
 from pipeline.errors import UserError, one_line_errors
 from pipeline.jobs import ALONE, COLUMNS, FOLDER, Job, plan
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
+from pipeline.refusal import people_in
 from pipeline.systems.card import find_system
 from pipeline.talking import (
     CONTAINERS,
@@ -57,12 +58,13 @@ from pipeline.talking import (
 from pipeline.training.trained import CARD, read_card
 
 PRETRAINED = Path("pretrained")
-loaded = cache(load_system)
+loaded, protected = cache(load_system), cache(people_in)
 
 
 def make(job: Job, args: argparse.Namespace) -> Video:
     """The video of a job, ready to be drawn."""
     how = {"driving_video": job.driving_video, "fps": args.fps, "fit": args.fit, "seed": args.seed}
+    how |= {"face": args.face, "refused": protected(args.refuse) if args.refuse else None}
     how |= {"crop": args.crop, "mark": not args.no_mark, "size": None if args.compare else args.size}
     videos = {}
     for name in job.systems:
@@ -144,6 +146,10 @@ def arguments() -> argparse.Namespace:
     add("--emotion", nargs="+", choices=EMOTIONS, help=emotion)
     add("--jobs", type=Path, metavar="CSV", help=f"a list of videos, with columns {', '.join(COLUMNS)}")
     add("--compare", action="store_true", help="all systems side by side in one video")
+    face = "which of a photo's faces speaks: left, right, largest, or a number from the left (default: %(default)s)"
+    add("--face", default="largest", metavar="WHICH", help=face)
+    refuse = "a folder of photos of people who must not be animated: a photo that shows one of them is refused"
+    add("--refuse", type=Path, metavar="FOLDER", help=refuse)
     add = parser.add_argument_group("how it looks").add_argument
     add("--crop", action="store_true", help="show the crop of the face alone, not the whole photo")
     add(

@@ -4,6 +4,7 @@ import io
 import logging
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,6 +33,20 @@ TURNED = (
 )
 DARK = 50  # luma of 255, of the brightest twentieth of the face: 99 to 220; where dlib's landmarks begin to waver, 40
 BLOWN, WHITE = 0.25, 250  # share of the face that is white, by luma: up to 0.001
+
+
+class PhotoFace(NamedTuple):
+    """A face in a photo, as a system takes it.
+
+    crop: uint8 (S, S, 3). landmarks: (68, 2) in its pixels. matrix: (2, 3), the similarity from the photo to the crop.
+    in_photo: the landmarks as they were found, in pixels of the photo. notes: what makes it hard to draw, a line each.
+    """
+
+    crop: np.ndarray
+    landmarks: np.ndarray
+    matrix: np.ndarray
+    in_photo: np.ndarray
+    notes: tuple[str, ...]
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -100,13 +115,11 @@ def faces_in(photo: np.ndarray) -> list[np.ndarray]:
     return [face.box for face in detect_faces(photo)]
 
 
-def face_of(
-    system: System, photo: np.ndarray, path: Path, which: str | int = "largest"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The crop of one of a photo's faces as the system takes it, its landmarks, and the way to it; see `Preprocessing.photo`.
+def face_of(system: System, photo: np.ndarray, path: Path, which: str | int = "largest") -> PhotoFace:
+    """One of a photo's faces, as the system takes it.
 
-    which: left, right, largest, or a number from 1 on, counted from the left. What makes the face hard to draw is logged as a
-    warning. Raises UserError, in one line, where there is no face to use.
+    which: left, right, largest, or a number from 1 on, counted from the left. Raises UserError, in one line, where there is no
+    face to use.
     """
     try:
         found = system.preprocessing.find(photo, which)
@@ -125,9 +138,10 @@ def face_of(
             }[problem.reason]
         ) from problem
     crop, landmarks, matrix = system.preprocessing.photo(photo, found)
-    for doubt in doubts(crop, landmarks, found.unsteady):
-        logger.warning("%s: %s", path, doubt)
-    return crop, landmarks, matrix
+    notes = [f"{path}: {doubt}" for doubt in doubts(crop, landmarks, found.unsteady)]
+    if found.of > 1 and which == "largest":
+        notes.append(f"{path} shows {found.of} faces; the largest one speaks (left, right or a number choose another)")
+    return PhotoFace(crop, landmarks, matrix, found.landmarks, tuple(notes))
 
 
 def doubts(crop: np.ndarray, landmarks: np.ndarray, unsteady: float) -> list[str]:

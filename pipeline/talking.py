@@ -25,7 +25,9 @@ from pipeline.features.smoothing import steadied
 from pipeline.papers.interface import Drawn, Driving
 from pipeline.papers.registry import SYSTEMS
 from pipeline.photo import face_of, read_photo
+from pipeline.refusal import People, refuse
 from pipeline.shown import caption, enlarged, even, mark, provenance, resized
+from pipeline.speech import read_speech
 from pipeline.systems.card import find_system
 from pipeline.systems.system import System
 from pipeline.systems.system import load_system as load_folder
@@ -120,20 +122,23 @@ def talk(
     *,
     driving_video: Path | str | None = None,
     emotion: str | None = None,
+    face: str | int = "largest",
     crop: bool = False,
     size: int | None = None,
     fps: float | None = None,
     fit: Fit = "shortest",
     mark: bool = True,
     seed: int = 0,
+    refused: People | None = None,
 ) -> Video:
     """A photo that speaks. Input is read, and the face found, at once; frames are drawn when one goes through the video.
 
     audio: speech, in any file with sound; without, a driving video's own sound is heard. driving_video: of systems that
     landmarks drive, whose facial motion to follow. emotion: of those that show one, one of ANG, DIS, FEA, HAP, NEU (None), SAD.
-    crop: the face's crop alone, not the whole photo. size: pixels of the longer side (None: the photo's own up to 1,920; the
-    crop's, at least 256). fps: frames per second (None: the system's own, 25), repeated or left out by time. fit: see `Fit`.
-    mark: whether "synthetic" is written into the corner. seed: of noise and blinks.
+    face: which of a photo's faces speaks: left, right, largest, or a number from 1 on, from the left. crop: the face's crop
+    alone, not the whole photo. size: pixels of the longer side (None: the photo's own up to 1,920; the crop's, at least 256).
+    fps: frames per second (None: the system's own, 25), repeated or left out by time. fit: see `Fit`. mark: whether "synthetic"
+    is written into the corner. seed: of noise and blinks. refused: who must not be animated, as `refusal.people_in` finds them.
 
     Raises UserError, one line, for what cannot be used.
     """
@@ -142,21 +147,22 @@ def talk(
     check_drivers(system.name, system.needs, audio, driving_video, emotion)
     own_fps = system.preprocessing.fps
     photo = read_photo(image)
-    face, photo_landmarks, matrix = face_of(system, photo, image)
-    sound = _sound(audio, driving_video, needed=bool(system.needs - {"landmarks", "emotion"}))
+    found = face_of(system, photo, image, face)
+    refuse(photo, found.in_photo, refused or {}, image)
+    sound, heard = _sound(audio, driving_video, needed=bool(system.needs - {"landmarks", "emotion"}))
     n_frames = None if sound is None else max(1, round(len(sound) / SOUND_RATE * own_fps))
-    landmarks, notes = None, ()
+    landmarks, notes = None, [*found.notes, *heard]
     if "landmarks" in system.needs:
         driver = _driver_landmarks(system, driving_video)
         n_driver, n_speech = len(driver), n_frames
         shown = fitted(n_driver, n_speech, fit)
-        landmarks, n_frames = follow(photo_landmarks, driver)[shown], len(shown)
+        landmarks, n_frames = follow(found.landmarks, driver)[shown], len(shown)
         if n_speech and abs(n_driver - n_speech) > 1:
-            notes = (_said_of_lengths(n_driver / own_fps, n_speech / own_fps, fit),)
+            notes.append(_said_of_lengths(n_driver / own_fps, n_speech / own_fps, fit))
     features = {} if sound is None else system.speech(sound, SOUND_RATE, n_frames)
     driving = Driving(
         n_frames,
-        photo_landmarks,
+        found.landmarks,
         landmarks=landmarks,
         emotion=(emotion or "NEU") if "emotion" in system.needs else None,
         **features,
@@ -164,9 +170,9 @@ def talk(
     if sound is not None:
         sound = sound[: round(n_frames / own_fps * SOUND_RATE)]
     if crop:
-        first = enlarged(face) if size is None else resized(face, (even(size), even(size)))
+        first = enlarged(found.crop) if size is None else resized(found.crop, (even(size), even(size)))
     else:
-        first, matrix = for_video(photo, matrix, size)
+        first, matrix = for_video(photo, found.matrix, size)
     height, width = first.shape[:2]
     picks = at_rate(n_frames, own_fps, fps or own_fps)
 
@@ -175,16 +181,16 @@ def talk(
             return (resized(frame.image, (width, height)) for frame in drawn)
         # Speech moves the lower face; landmarks and emotions move eyes and brows as well.
         whole_face = bool(system.needs & {"landmarks", "emotion"})
-        return composed(first, matrix, face, photo_landmarks, drawn, whole_face)
+        return composed(first, matrix, found.crop, found.landmarks, drawn, whole_face)
 
     def draw() -> Iterator[Frame]:
-        return picked(_with_images(system.frames(face, driving, seed), images, mark), picks)
+        return picked(_with_images(system.frames(found.crop, driving, seed), images, mark), picks)
 
     def predict() -> np.ndarray | None:
-        found = system.landmarks(driving, seed) if system.landmarks else landmarks
-        return None if found is None else found[picks]
+        moving = system.landmarks(driving, seed) if system.landmarks else landmarks
+        return None if moving is None else moving[picks]
 
-    return Video(width, height, fps or own_fps, len(picks), sound, (system,), notes, draw, predict)
+    return Video(width, height, fps or own_fps, len(picks), sound, (system,), tuple(notes), draw, predict)
 
 
 def compare(videos: Mapping[str, Video], size: int | None = None) -> Video:
@@ -309,14 +315,17 @@ def _with_images(
         yield Frame(mark(image) if visible_mark else image, frame)
 
 
-def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> np.ndarray | None:
-    """The speech to hear, from `audio` or else the driving video; None where that is silent film and nobody needs it."""
+def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> tuple[np.ndarray | None, list[str]]:
+    """The speech to hear, from `audio` or else the driving video, and what is to be said of it; None where that is silent film
+    and nobody needs it."""
+    if audio:
+        return read_speech(audio, SOUND_RATE)
     try:
-        return read_audio(audio or driving_video, SOUND_RATE)
+        return read_audio(driving_video, SOUND_RATE), []
     except ClipRejected as problem:
-        if problem.reason == "no_audio" and not audio and not needed:
-            return None
-        raise UserError(f"{'--audio' if audio else '--driving-video'}: {problem}") from problem
+        if problem.reason == "no_audio" and not needed:
+            return None, []
+        raise UserError(f"--driving-video: {problem}") from problem
 
 
 def _driver_landmarks(system: System, video: Path) -> np.ndarray:

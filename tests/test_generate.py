@@ -124,7 +124,7 @@ def there(portrait, tmp_path, monkeypatch):
     Image.fromarray(portrait).save(tmp_path / "me.png")
     Image.new("RGB", (200, 200)).save(tmp_path / "nobody.png")
     time = np.arange(8_820) / 22_050
-    soundfile.write(tmp_path / "hi.wav", 0.3 * np.sign(np.sin(2 * np.pi * 120 * time)), 22_050)
+    soundfile.write(tmp_path / "hi.wav", 0.3 * np.sign(np.sin(2 * np.pi * 120 * time)) * np.sin(25 * time) ** 2, 22_050)
     (tmp_path / "text.wav").write_text("no sound")
     monkeypatch.chdir(tmp_path)
 

@@ -10,8 +10,8 @@ from pipeline.features.person import embedding
 
 # The embedding looks at 150 px, which it cuts out by landmarks in whole pixels: smaller crops are enlarged before.
 LEAST_SIZE = 256
-# A face costs 40 to 100 ms on one core. Of real clips of GRID, three frames are within 0.003 of the mean over all 75, clip by
-# clip, where another person is 0.15 away.
+# A face costs 40 to 100 ms on one core. Of six real clips of GRID, three frames lie within 0.005 of all 75, and the truth is
+# 0.988 to 0.995 like its first frame.
 FRAMES = 3
 
 

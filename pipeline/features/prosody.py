@@ -1,8 +1,12 @@
 """Prosody by Praat (through parselmouth): pitch, intensity, harmonicity and formants on the video's clock."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 import parselmouth
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ["voiced", "f0_hz", "intensity_db", "harmonicity_db", "f1_hz", "f2_hz", "f3_hz"]
 STEP_S = 0.01
@@ -18,7 +22,7 @@ SILENCE_DB = 0.0
 PAUSE_DB = 25.0
 
 
-def prosody(waveform: np.ndarray, sample_rate: int, n_frames: int, fps: float) -> pd.DataFrame:
+def prosody(waveform: np.ndarray, sample_rate: int, n_frames: int, fps: float) -> "pd.DataFrame":
     """Prosody at the middle of each video frame.
 
     waveform: float mono in −1…1, shape (samples,), as long or short as it is: 0.1 s of silence is added before it, and after
@@ -51,6 +55,8 @@ def prosody(waveform: np.ndarray, sample_rate: int, n_frames: int, fps: float) -
     for number in (1, 2, 3):
         values = np.array([formants.get_value_at_time(number, t) for t in times], float)
         table[f"f{number}_hz"] = np.where(is_silent, np.nan, values)
+    import pandas as pd  # who only asks how voices are heard does without
+
     return pd.DataFrame(table, columns=COLUMNS)
 
 

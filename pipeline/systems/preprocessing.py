@@ -42,11 +42,15 @@ QUARTERS = {1: "by a quarter to the right", 2: "upside down", 3: "by a quarter t
 
 
 class Found(NamedTuple):
-    """A face in a photo: landmarks (68, 2) and box (left, top, right, bottom) in pixels, `unsteadiness` (0 by MediaPipe)."""
+    """A face in a photo: landmarks (68, 2) and box (left, top, right, bottom) in pixels, `unsteadiness` (0 by MediaPipe).
+
+    of: how many faces the photo has.
+    """
 
     landmarks: np.ndarray
     box: np.ndarray
     unsteady: float
+    of: int = 1
 
 
 def chosen(faces: Sequence[Face], which: str | int) -> Face:
@@ -133,7 +137,7 @@ class Preprocessing:
         features, margin = np.delete(found.landmarks, JAW, axis=0), 0.1 * inter_ocular_distance(found.landmarks)
         if (features < margin).any() or (features > np.array(image.shape[1::-1]) - 1 - margin).any():
             raise ClipRejected("cut_off", "the border cuts the face off")
-        return found
+        return found._replace(of=len(faces))
 
     def photo(self, image: np.ndarray, found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A face that was found in a photo → the crop uint8 (S, S, 3), its landmarks (68, 2) in crop pixels, and the similarity
