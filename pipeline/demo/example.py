@@ -1,8 +1,13 @@
 """A photo and a recording for who has none at hand: `python -m pipeline.demo.example` writes them into data/example.
 
-The portrait is scikit-image's `astronaut` (NASA), the voice eSpeak NG's.
+The portrait is scikit-image's `astronaut` (NASA), the voice eSpeak NG's. face.png is the portrait's head alone. The README's
+moving picture is that head, made to speak:
+
+    make talk IMAGE=data/example/face.png
+    python -m pipeline.demo.example --picture talk.mp4
 """
 
+import argparse
 from pathlib import Path
 
 import skimage.data
@@ -10,8 +15,14 @@ import soundfile
 from PIL import Image
 
 from pipeline.demo.speech import SAMPLE_RATE, Utterance, speak_all
+from pipeline.errors import ClipRejected, UserError, one_line_errors
+from pipeline.video import stream_frames
 
 OUT = Path("data/example")
+PICTURE = Path("docs/demo.webp")
+PICTURE_MS = 80  # a frame's; half of the video's frames: half of the bytes, and lips can still be followed
+HEAD = (slice(10, 230), slice(115, 335))  # rows and columns of the portrait
+HEAD_SIZE = 300  # pixels; larger than the slice, so that the lips can be seen
 SAID = Utterance(
     "Good morning. Give me one photo of a face and somebody's speech, and the face will say what it hears.",
     voice="en-us+f3",
@@ -21,12 +32,40 @@ SAID = Utterance(
 )
 
 
-def main() -> None:
+def make_example() -> None:
+    """Write portrait.png, face.png and speech.wav."""
     OUT.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(skimage.data.astronaut()).save(OUT / "portrait.png")
+    portrait = skimage.data.astronaut()
+    Image.fromarray(portrait).save(OUT / "portrait.png")
+    Image.fromarray(portrait[HEAD]).resize((HEAD_SIZE, HEAD_SIZE), Image.Resampling.LANCZOS).save(OUT / "face.png")
     (speech,) = speak_all([SAID], workers=1)
     soundfile.write(OUT / "speech.wav", speech.waveform, SAMPLE_RATE, subtype="PCM_16")
-    print(f"{OUT}/portrait.png, {OUT}/speech.wav: {len(speech.waveform) / SAMPLE_RATE:.1f} s")
+    print(f"{OUT}/portrait.png, face.png, speech.wav: {len(speech.waveform) / SAMPLE_RATE:.1f} s")
+
+
+def make_picture(video: Path, picture: Path) -> None:
+    """The video as a moving picture that a web page shows by itself, without sound: animated WebP, over and over.
+
+    Raises UserError for a video that cannot be read.
+    """
+    try:
+        first, *others = map(Image.fromarray, stream_frames(video, 1000 / PICTURE_MS))
+    except ClipRejected as problem:
+        raise UserError(f"--picture: {problem}") from problem
+    first.save(picture, save_all=True, append_images=others, duration=PICTURE_MS, loop=0, quality=80, method=6)
+    print(f"{picture}: {1 + len(others)} frames, {picture.stat().st_size / 1000:.0f} kB")
+
+
+@one_line_errors
+def main() -> None:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m pipeline.demo.example", description=__doc__, formatter_class=raw)
+    parser.add_argument("--picture", type=Path, metavar="VIDEO", help=f"write {PICTURE} from this video instead")
+    args = parser.parse_args()
+    if args.picture:
+        make_picture(args.picture, PICTURE)
+    else:
+        make_example()
 
 
 if __name__ == "__main__":
