@@ -389,3 +389,31 @@ def test_a_system_is_added_as_its_page_says(checkout, tmp_path):
     assert ran == {"toy_brightness", "system_toy", "synthesis_toy", "detection_toy", *MEASURING}
     assert json.loads((project / "metrics/evaluation.json").read_text())["toy"]["psnr"] > 10
     assert "toy" in (project / "data/report/index.html").read_text()
+
+
+# Lines of the README's command blocks that are not run here, and why. Every other line is, as it stands.
+NOT_RUN = {
+    "source .venv/bin/activate": "the tests' environment is active already",
+    "dvc repro": "test_nothing_runs_again",
+    "dvc exp run -n mine -S chen_s.end_to_end.weights.au=0.1 -S seed=1": "trains; test_a_changed_loss_weight_… does so",
+    "make ablations NAME=chen_s": "five trainings; tests/test_ablations.py holds its commands",
+    "make test": "runs this test",
+    "make fast": "runs the other tests",
+}
+
+
+def test_the_readmes_commands_run(checkout, portrait, speech, tmp_path):
+    """In a copy of the project, with the reader's photo and recording. make runs its recipes without making .venv anew."""
+    project = tmp_path / "project"
+    shutil.copytree(checkout, project, symlinks=True)
+    Image.fromarray(portrait).save(project / "face.jpg")
+    shutil.copy(speech, project / "speech.wav")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    lines = [re.sub(r"\s+#.*", "", line) for line in "".join(blocks).splitlines()]
+    assert set(NOT_RUN) <= set(lines), "not in the README any more"
+    for line in lines:
+        if line not in NOT_RUN:
+            run(project, "bash", "-ec", 'make() { command make -o .venv/.complete "$@"; }; ' + line)
+    for video in re.findall(r"\w+\.mp4", "".join(blocks)):
+        assert len(read_frames(project / video, 25)) > 30
+    assert run(project, "git", "status", "--porcelain").split() == ["??", "face.jpg", "??", "speech.wav"]
