@@ -1,4 +1,4 @@
-"""Real stages, started as `dvc repro` starts them, on a cluster as the README starts it."""
+"""Real stages, started as `dvc repro` starts them, on a cluster as docs/preprocessing.md starts it."""
 
 import json
 import os
