@@ -55,8 +55,10 @@ def command_lines(page: str) -> list[str]:
 
 
 def quoted(page: str) -> list[str]:
-    """What stands in backticks."""
-    return re.findall(r"`([^`]+)`", text_of(page))
+    """What stands in backticks, outside of fenced blocks, whose own backticks would pair with others."""
+    return re.findall(
+        r"`([^`]+)`", re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+    )
 
 
 def keys(values: dict, before: str = "") -> set[str]:
