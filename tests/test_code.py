@@ -172,11 +172,12 @@ def test_no_import_escapes():
 
 
 def test_packages_do_nothing():
-    """Their `__init__` files are in no closure: they hold docstrings only."""
+    """Their `__init__` files are in no closure: they hold docstrings, and the first one names of what stands elsewhere."""
     for path in MODULES:
         if path.name == "__init__.py":
             rest = [node for node in ast.parse(path.read_text()).body if not isinstance(node, ast.Expr)]
-            assert not rest, path
+            names = [getattr(node, "name", None) or node.targets[0].id for node in rest]
+            assert names == (["__all__", "__getattr__"] if path == ROOT / "pipeline/__init__.py" else []), path
 
 
 def test_what_is_exempt_is_there():

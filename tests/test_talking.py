@@ -17,6 +17,7 @@ from pipeline.features.alignment import apply_similarity, template
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.landmarks import EYES, JAW, MOUTH
 from pipeline.papers.interface import Drawn
+from pipeline.refusal import people_in
 from pipeline.shown import mark
 from pipeline.systems.preprocessing import Preprocessing
 from pipeline.systems.system import System
@@ -207,6 +208,31 @@ def test_where_driving_video_and_speech_differ_a_line_says_what_becomes_of_it(
         assert len(video) == pytest.approx(n_frames, abs=1) and video.landmarks.shape == (len(video), 68, 2)
         assert len(video.notes) == 1 and words in video.notes[0] and "0.2 s" in video.notes[0]
     assert talk(follower, photo, driving_video=driver).notes == ()
+
+
+def test_of_two_faces_the_chosen_one_speaks(system, portrait, speech, tmp_path):
+    """The larger one, on the right, unless one says otherwise; then a line says that there are two."""
+    smaller = np.asarray(Image.fromarray(portrait).resize((240, 240)))
+    both = np.concatenate([np.pad(smaller, ((60, 0), (0, 0), (0, 0)), mode="edge"), portrait], axis=1)
+    Image.fromarray(both).save(tmp_path / "two.png")
+    face = predict_landmarks(portrait, detect_face(portrait))[MOUTH].mean(axis=0)
+    mouths = {"left": face * 0.8 + np.array([0, 60]), "right": face + np.array([240, 0])}
+    for which, speaks in (("left", "left"), (1, "left"), ("2", "right"), ("largest", "right")):
+        video = talk(system, tmp_path / "two.png", speech, face=which, mark=False)
+        image = list(video)[5].image
+        for side, mouth in mouths.items():
+            x, y = mouth.round().astype(int)
+            assert (image[y - 2 : y + 3, x - 2 : x + 3].max() < 25) == (side == speaks)
+        assert any("shows 2 faces; the largest one speaks" in note for note in video.notes) == (which == "largest")
+    with pytest.raises(UserError, match="shows 2 face"):
+        talk(system, tmp_path / "two.png", speech, face="3")
+
+
+def test_who_must_not_be_animated_is_refused(system, portrait, photo, speech, tmp_path):
+    (tmp_path / "people").mkdir()
+    Image.fromarray(portrait[:, ::-1]).save(tmp_path / "people" / "her.png")
+    with pytest.raises(UserError, match=r"photo\.png shows who must not be animated, by .*her\.png"):
+        talk(system, photo, speech, refused=people_in(tmp_path / "people"))
 
 
 def test_an_unhappy_choice_is_one_line(system, photo, speech, tmp_path):
