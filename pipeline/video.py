@@ -49,6 +49,7 @@ LEAST_SAMPLE = 1 / 32768  # of 16 bits; decoders of compressed silence may leave
 MOST_FLOAT, WHOLE_NUMBERS = 16, (2.0**15, 2.0**23, 2.0**31)
 # Energy of two channels' mean over the mean of theirs: 1 where they are equal, ½ where they have nothing in common.
 OPPOSITE = 0.1
+UNNAMED = {"6 channels": "5.1", "8 channels": "7.1"}
 CENTRE = 0.01  # energy of the centre over the front pair's, from which on the centre is what speaks: -20 dB
 SAMPLE_RATES = (4_000, 768_000)
 ASPECTS = (Fraction(1, 4), Fraction(4))  # of a pixel; beyond, the header is damaged, and pixels are taken as square
@@ -476,10 +477,9 @@ def _mix(path: Path, index: int) -> np.ndarray:
     with _open(path) as container:
         stream = container.streams[index]
         _check_codec(stream, path)
-        names, is_float = (
-            [channel.name for channel in stream.layout.channels],
-            stream.codec_context.name.startswith("pcm_f"),
-        )
+        # Six or eight channels without names are what players take them for.
+        layout = av.AudioLayout(UNNAMED[stream.layout.name]) if stream.layout.name in UNNAMED else stream.layout
+        names, is_float = [channel.name for channel in layout.channels], stream.codec_context.name.startswith("pcm_f")
         products, peak = np.zeros((len(names), len(names))), 0.0
         if len(names) > 1 or is_float:
             for frame in _decoded(container, stream, _Tally(), path):
@@ -514,6 +514,9 @@ def _mono(frame: av.AudioFrame, mix: np.ndarray) -> np.ndarray:
 
 def _samples(frame: av.AudioFrame) -> np.ndarray:
     """A frame's samples, float32 (channels, samples), full scale −1…1; those of float files as they are, but finite."""
+    if frame.format.is_planar and frame.layout.nb_channels >= 8:
+        # PyAV reads beyond the last of the eight pointers that a frame has for its planes, and the process ends there.
+        (frame,) = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate).resample(frame)
     samples = frame.to_ndarray()
     if samples.dtype == np.uint8:
         samples = (samples.astype(np.float32) - 128) / 128
