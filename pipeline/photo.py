@@ -62,7 +62,8 @@ def read_photo(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of odd metadata, and of half of the pixels that are too many
-            with Image.open(path) as image:
+            # By its bytes: a grey TIFF that is to be turned, Pillow maps from its file with its sides exchanged.
+            with Image.open(io.BytesIO(path.read_bytes())) as image:
                 count = getattr(image, "n_frames", 1) if image.format in ANIMATED else 1
                 picture = np.asarray(_on_white(_in_srgb(ImageOps.exif_transpose(_in_8_bits(image)))))
     except UnidentifiedImageError as error:

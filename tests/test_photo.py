@@ -74,7 +74,8 @@ def test_wide_numbers_are_scaled_not_whitened(tmp_path, values, name):
     [("P", "a.png", 1), ("P", "a.gif", 1), ("CMYK", "a.tif", 1), ("CMYK", "a.jpg", 12), ("RGBA", "a.webp", 12)],
 )
 def test_colours_of_every_kind(tmp_path, mode, name, error):
-    Image.fromarray(colours()).convert(mode, palette=Image.Palette.ADAPTIVE).save(tmp_path / name)
+    picture = Image.fromarray(colours())
+    (picture.quantize(8) if mode == "P" else picture.convert(mode)).save(tmp_path / name)
     inner = np.s_[4:20, 4:28]
     assert np.abs(read_photo(tmp_path / name).astype(int) - colours())[inner].max() <= error
 
