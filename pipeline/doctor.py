@@ -24,18 +24,7 @@ from pipeline.errors import UserError
 
 PYTHONS = ((3, 11), (3, 12))  # as in the Makefile and pyproject.toml
 # Of the pinned packages, whose versions are worth a glance.
-SHOWN = (
-    "torch",
-    "dvc",
-    "dlib-bin",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "librosa",
-    "opencv-python-headless",
-    "av",
-    "lightning-fabric",
-)
+SHOWN = ("torch", "dvc", "dlib-bin", "numpy", "pandas", "pyarrow", "librosa", "opencv-python-headless", "av")
 # Tried each in a process of its own: that the compiled libraries load, which pip does not check; and what a training runs on.
 TRIED = {
     "libraries": """
@@ -53,8 +42,7 @@ print(f"training.device is {chosen.device}: {gpu}")
 print(f"training.precision is {chosen.precision}")
 """,
 }
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-LEAST_GB = 6  # of disk: packages 2.5, and what `make repro` makes of the demo corpus
+LEAST_GB = 5  # of disk: the packages take 2.5 without CUDA
 PATIENCE_S = 60
 
 
@@ -127,10 +115,10 @@ def _version(package: str) -> str | None:
 def machine() -> Iterator[Finding]:
     """Cores, threads, memory, disk."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = [f"{name}={os.environ[name]}" for name in THREADS if name in os.environ]
+    threads = [f"{name}={value}" for name, value in os.environ.items() if name.endswith("_NUM_THREADS")]
     yield Finding("cores", f"{cores} of {os.cpu_count()}; threads: {', '.join(threads) or 'as many as cores'}")
     free = shutil.disk_usage(".").free / 1e9
-    mend = f"make room: {LEAST_GB} GB are needed" if free < LEAST_GB else ""
+    mend = f"make room: {LEAST_GB} GB are soon filled" if free < LEAST_GB else ""
     yield Finding("disk", f"{free:.1f} GB free here", mend)
     if not os.access(".", os.W_OK):
         yield Finding("disk", f"{Path.cwd()} cannot be written to", "change its permissions, or copy the project", True)
@@ -161,8 +149,9 @@ def parts() -> Iterator[Finding]:
     from pipeline import parameters
 
     p = parameters.load()
-    for problem in parameters.missing_files(p):
-        yield Finding("params.yaml", problem, "correct the path, or take another backend", True)
+    for key, path in parameters.named_files(p).items():
+        absent = not Path(path).exists()
+        yield Finding("params.yaml", f"{key}: {path}", "it does not exist: correct the path" if absent else "", absent)
     for what in parameters.substitutes(p):
         yield Finding("stands in", what, "params.yaml takes the real one")
     chosen = {p.landmarks.backend, p.action_units.backend, p.character_features.backend}

@@ -197,20 +197,16 @@ def substitutes(p: Shared) -> list[str]:
     return [f"{key}: {what}" for key, what in found.items() if what]
 
 
-def missing_files(p: Shared) -> list[str]:
-    """Files that the parameters name, of the backends chosen, and that are not there: the key and the path."""
-    files = {
+def named_files(p: Shared) -> dict[str, str]:
+    """The files and folders that the chosen parts are read from: the key, and the path that it holds."""
+    characters = p.character_features
+    named = {
         "perceptual.vgg19": p.perceptual.vgg19,
         "alignment.face_parsing": p.alignment.face_parsing,
-        "action_units.model": p.action_units.backend == "mediapipe" and p.action_units.model,
+        "action_units.model": p.action_units.model if p.action_units.backend == "mediapipe" else None,
+        "character_features.model": characters.model if characters.backend != "phones" else None,
     }
-    absent = [
-        f"{key}: the file {path} does not exist" for key, path in files.items() if path and not Path(path).is_file()
-    ]
-    characters = p.character_features
-    if characters.backend != "phones" and characters.model and not Path(characters.model).exists():
-        absent.append(f"character_features.model: {characters.model} does not exist")
-    return absent
+    return {key: path for key, path in named.items() if path is not None}
 
 
 # The whole file: a group for every paper beside the shared ones, as the paper's folder declares it.
@@ -260,8 +256,9 @@ def _explain(path: Path, key: str, problem: dict) -> str:
 def main() -> None:
     """Check the parameters, and that the files they name are there (the demo corpus is rendered by its own stage)."""
     p = load()
-    if absent := missing_files(p):
-        raise UserError(f"params.yaml: {'; '.join(absent)}")
+    for key, path in named_files(p).items():
+        if not Path(path).exists():
+            raise UserError(f"params.yaml: {key}: {path} does not exist")
     for what in substitutes(p):
         print(f"note: {what}")
     if p.corpus.root == "data/demo_corpus":

@@ -80,21 +80,19 @@ def test_strict_refuses_what_stands_in_for_a_papers_own_part(params, tmp_path):
     assert parameters.load(params).strict
 
 
-def test_files_that_backends_need_are_missed_and_others_are_not(params, tmp_path):
+def test_files_count_for_the_backends_that_read_them(params, tmp_path):
     """A model that is named for a backend which is not chosen may be anywhere."""
-    models = {"action_units": {"model": f"{tmp_path}/a.task"}, "character_features": {"model": f"{tmp_path}/wav2vec"}}
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(models))
-    apply_profile(tmp_path / "own.yaml", params)
-    assert parameters.missing_files(parameters.load(params)) == []
+
+    def named(changes):
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump(changes))
+        apply_profile(tmp_path / "own.yaml", params)
+        return parameters.named_files(parameters.load(params))
+
+    assert named({"action_units": {"model": "a.task"}, "character_features": {"model": "wav2vec"}}) == {}
     chosen = {"action_units": {"backend": "mediapipe"}, "character_features": {"backend": "wav2vec2"}}
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(chosen))
-    apply_profile(tmp_path / "own.yaml", params)
-    first, second = parameters.missing_files(parameters.load(params))
-    assert "action_units.model" in first and "a.task" in first
-    assert "character_features.model" in second and "wav2vec" in second
-    (tmp_path / "a.task").touch()
-    (tmp_path / "wav2vec").mkdir()
-    assert parameters.missing_files(parameters.load(params)) == []
+    models = {"action_units.model": "a.task", "character_features.model": "wav2vec"}
+    assert named(chosen) == models
+    assert named({"perceptual": {"vgg19": "v.pth"}}) == models | {"perceptual.vgg19": "v.pth"}
 
 
 def test_a_missing_file_says_where_to_run(tmp_path):
