@@ -43,7 +43,7 @@ print(f"training.precision is {chosen.precision}")
 """,
 }
 LEAST_GB = 5  # of disk: the packages take 2.5 without CUDA
-PATIENCE_S = 60
+PATIENCE_S = 120  # for seconds of work: a machine may be busy
 
 
 class Finding(NamedTuple):
