@@ -83,9 +83,8 @@ def packages() -> Iterator[Finding]:
     """Those that requirements.txt pins: their versions, and which are not here or are others."""
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", Path("requirements.txt").read_text(), re.MULTILINE))
     found = {name: _version(name) for name in pins}
-    yield Finding(
-        "packages", ", ".join(f"{name} {found[name]}" for name in SHOWN if found[name]) or "none of the pinned ones"
-    )
+    shown = [f"{name} {found[name]}" for name in SHOWN if found.get(name)]
+    yield Finding("packages", ", ".join(shown) or "none of the pinned ones")
     absent = [name for name in pins if not found[name]]
     # torch 2.13.0+cpu is 2.13.0.
     others = [
@@ -101,8 +100,8 @@ def packages() -> Iterator[Finding]:
     )
     for what, names in (("missing", absent), ("other versions", others)):
         if names:
-            shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-            yield Finding("packages", f"{what}: {len(names)} of {len(pins)} ({shown})", mend, needed=names is absent)
+            first = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+            yield Finding("packages", f"{what}: {len(names)} of {len(pins)} ({first})", mend, needed=names is absent)
 
 
 def _version(package: str) -> str | None:
