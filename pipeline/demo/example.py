@@ -1,28 +1,28 @@
 """A photo and a recording for who has none at hand: `python -m pipeline.demo.example` writes them into data/example.
 
-The portrait is scikit-image's `astronaut` (NASA), the voice eSpeak NG's. face.png is the portrait's head alone. The README's
-moving picture is that head, made to speak:
+The portrait is the first person of the demo corpus, made from scikit-image's `astronaut` (NASA). Her lips are closed, as is
+best for a photo that shall speak. The voice is eSpeak NG's. The README's moving picture is the portrait, made to speak:
 
-    make talk IMAGE=data/example/face.png
+    make talk
     python -m pipeline.demo.example --picture talk.mp4
 """
 
 import argparse
 from pathlib import Path
 
-import skimage.data
+import numpy as np
 import soundfile
 from PIL import Image
 
 from pipeline.demo.speech import SAMPLE_RATE, Utterance, speak_all
+from pipeline.demo.subjects import make_subject
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.video import stream_frames
 
 OUT = Path("data/example")
 PICTURE = Path("docs/demo.webp")
 PICTURE_MS = 80  # a frame's; half of the video's frames: half of the bytes, and lips can still be followed
-HEAD = (slice(10, 230), slice(115, 335))  # rows and columns of the portrait
-HEAD_SIZE = 300  # pixels; larger than the slice, so that the lips can be seen
+PERSON = 1001
 SAID = Utterance(
     "Good morning. Give me one photo of a face and somebody's speech, and the face will say what it hears.",
     voice="en-us+f3",
@@ -33,14 +33,15 @@ SAID = Utterance(
 
 
 def make_example() -> None:
-    """Write portrait.png, face.png and speech.wav."""
+    """Write portrait.png and speech.wav."""
     OUT.mkdir(parents=True, exist_ok=True)
-    portrait = skimage.data.astronaut()
-    Image.fromarray(portrait).save(OUT / "portrait.png")
-    Image.fromarray(portrait[HEAD]).resize((HEAD_SIZE, HEAD_SIZE), Image.Resampling.LANCZOS).save(OUT / "face.png")
+    her = make_subject(PERSON)
+    shown, of_person = her.picture[..., :3].astype(np.float32), her.picture[..., 3:] / np.float32(255)
+    portrait = her.background + of_person * (shown - her.background)
+    Image.fromarray(np.rint(portrait).astype(np.uint8)).save(OUT / "portrait.png")
     (speech,) = speak_all([SAID], workers=1)
     soundfile.write(OUT / "speech.wav", speech.waveform, SAMPLE_RATE, subtype="PCM_16")
-    print(f"{OUT}/portrait.png, face.png, speech.wav: {len(speech.waveform) / SAMPLE_RATE:.1f} s")
+    print(f"{OUT}/portrait.png, speech.wav: {len(speech.waveform) / SAMPLE_RATE:.1f} s")
 
 
 def make_picture(video: Path, picture: Path) -> None:

@@ -4,7 +4,8 @@ from PIL import Image
 
 from pipeline.demo import example
 from pipeline.errors import UserError
-from pipeline.features.detection import detect_face
+from pipeline.features.detection import detect_face, predict_landmarks
+from pipeline.features.landmarks import mouth_opening
 from pipeline.photo import read_photo
 from pipeline.video import read_audio
 
@@ -12,8 +13,9 @@ from pipeline.video import read_audio
 def test_the_example_is_a_face_and_somebody_speaking(tmp_path, monkeypatch):
     monkeypatch.setattr(example, "OUT", tmp_path / "example")
     example.make_example()
-    for name in ("portrait.png", "face.png"):
-        assert detect_face(read_photo(tmp_path / "example" / name)) is not None
+    portrait = read_photo(tmp_path / "example" / "portrait.png")
+    landmarks = predict_landmarks(portrait, detect_face(portrait))
+    assert mouth_opening(landmarks) < 0.05  # lips that are closed can be seen to open
     heard = read_audio(tmp_path / "example" / "speech.wav", 22_050)
     assert 3 < len(heard) / 22_050 < 15 and np.abs(heard).max() > 0.1
 

@@ -29,7 +29,10 @@ def recipe(p: Parameters, data: Path) -> Recipe:
     template, image_size = np.array(store.preprocessing["template"]), store.preprocessing["image_size"]
     settings = Settings(p.sinha.width, p.heatmaps.sigma * float(inter_ocular_distance(template)))
     mask = pixel_mask(template, image_size)
-    seam, knobs = None, chosen.model_dump(include={"excerpt_frames", "augmentation", "averaging", "predicted"})
+    seam, knobs = (
+        None,
+        chosen.model_dump(include={"excerpt_frames", "balance", "augmentation", "averaging", "predicted"}),
+    )
     if chosen.predicted:
         first_half = data / "trained/sinha/audio_to_landmark"
         network, about = load_network(first_half, landmark_net.LandmarkNet, landmark_net.Settings)
@@ -39,7 +42,7 @@ def recipe(p: Parameters, data: Path) -> Recipe:
         parameters="sinha.landmark_to_texture",
         seed=p.seed,
         store=store,
-        batches=VideoExcerpts(store, chosen.excerpt_frames, settings.sigma, chosen.augmentation, seam),
+        batches=VideoExcerpts(store, chosen.excerpt_frames, settings.sigma, chosen.balance, chosen.augmentation, seam),
         objective=lambda weights: LandmarkToTexture(settings, mask),
         settings=settings,
         phases=(
@@ -71,8 +74,16 @@ class VideoExcerpts(Excerpts):
 
     validated = WATCHED
 
-    def __init__(self, store: ClipStore, length: int, sigma: float, augmentation: float = 0, seam: Seam | None = None):
-        super().__init__(store, length)
+    def __init__(
+        self,
+        store: ClipStore,
+        length: int,
+        sigma: float,
+        balance: float = 0,
+        augmentation: float = 0,
+        seam: Seam | None = None,
+    ):
+        super().__init__(store, length, balance=balance)
         self.sigma, self.augmentation, self.seam = sigma, augmentation, seam
         fps = store.preprocessing["fps"]
         self.blinks = {

@@ -36,6 +36,7 @@ class LandmarkToTexture(Group):
     epochs: Positive
     learning_rate: Rate
     excerpt_frames: Positive
+    balance: Share
     augmentation: Share
     averaging: Averaging
     predicted: Share

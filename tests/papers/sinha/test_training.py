@@ -89,8 +89,13 @@ def test_a_mirrored_excerpt_is_the_excerpt_seen_in_a_mirror(video):
 
 
 def test_half_of_the_excerpts_are_mirrored(video, monkeypatch):
-    mirrored = []
-    monkeypatch.setattr(video, "video", lambda clip, photo, span, mirror, landmarks: mirrored.append(mirror))
+    mirrored, shown = [], video.video("clip0")
+
+    def record(clip, photo, span, mirror, landmarks):
+        mirrored.append(mirror)
+        return shown
+
+    monkeypatch.setattr(video, "video", record)
     for number in range(60):
         list(video.epoch(0, number))
     assert np.mean(mirrored) == pytest.approx(0.5, abs=0.15)  # three standard deviations of 180 throws are 0.11
