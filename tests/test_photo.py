@@ -15,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.features.alignment import template
 from pipeline.features.detection import detect_face, predict_landmarks
 from pipeline.features.landmarks import turned_away
-from pipeline.photo import face_of, faces_in, read_photo
+from pipeline.photo import doubts, face_of, faces_in, read_photo
 from pipeline.systems.preprocessing import Preprocessing
 from pipeline.systems.system import System
 
@@ -213,9 +213,9 @@ def on_ground(portrait, *places, size=(400, 900)):
 
 
 def test_faces_are_counted_from_the_left_and_one_is_chosen(system, portrait):
-    photo = on_ground(portrait, (290, 0, 50), (300, 300, 50), (280, 610, 50))
+    photo = on_ground(portrait, (300, 0, 50), (400, 310, 10), (300, 740, 50), size=(420, 1050))
     boxes = faces_in(photo)
-    assert [int((box[0] + box[2]) / 2) // 300 for box in boxes] == [0, 1, 2]
+    assert [round(float(box[0] + box[2]) / 2) // 350 for box in boxes] == [0, 1, 2]
     for which, place in {"left": 0, "right": 2, "largest": 1, 1: 0, "2": 1, 3: 2}.items():
         face = face_of(system, photo, "p.jpg", which)
         x, y = (np.linalg.inv(face.matrix[:, :2]) @ (face.landmarks[33] - face.matrix[:, 2])).tolist()
@@ -266,10 +266,18 @@ def yawed(portrait, degrees):
     )
 
 
-def test_a_face_that_is_turned_away_is_warned_about(system, portrait):
-    assert not face_of(system, yawed(portrait, 15), "p.jpg").notes
-    (note,) = face_of(system, yawed(portrait, 45), "p.jpg").notes
-    assert note == "p.jpg: the face is turned away; the half that is not seen is drawn badly"
+def test_a_face_that_is_half_turned_is_taken_without_a_word(system, portrait):
+    assert not face_of(system, yawed(portrait, 30), "p.jpg").notes
+
+
+def test_a_face_that_is_turned_away_is_warned_about(portrait):
+    """Its nose moved along the line of the eyes by known shares of half of the jaw's width."""
+    landmarks = predict_landmarks(portrait, detect_face(portrait))
+    along = (landmarks[16] - landmarks[0]) / 2
+    for share, warned in ((0.3, False), (-0.3, False), (0.6, True), (-0.6, True)):
+        landmarks[30] = (landmarks[0] + landmarks[16]) / 2 + share * along
+        said = ["the face is turned away; the half that is not seen is drawn badly"] if warned else []
+        assert doubts(portrait, landmarks, 0) == said
 
 
 def test_how_far_a_face_is_turned_by_a_head_in_space():

@@ -6,10 +6,18 @@ import cv2
 import dlib
 import numpy as np
 import pytest
+import skimage.data
 
 from pipeline.features import detection
 from pipeline.features.alignment import apply_similarity
-from pipeline.features.detection import detect_face, find_faces, overlap, predict_landmarks, predict_tilted_landmarks
+from pipeline.features.detection import (
+    detect_face,
+    detect_faces,
+    find_faces,
+    overlap,
+    predict_landmarks,
+    predict_tilted_landmarks,
+)
 from pipeline.features.landmarks import inter_ocular_distance
 
 
@@ -114,6 +122,15 @@ def test_several_faces_come_largest_first(portrait):
     frame = np.maximum(placed(portrait, 300, 640, 360, 0, 30), placed(portrait, 340, 640, 360, 300, 10))
     faces = find_faces(frame)
     assert len(faces) == 2 and faces[0].box[0] > 300 > faces[1].box[0]
+
+
+def test_a_badge_is_not_taken_for_the_largest_face():
+    """Enlarged, the astronaut's badge fills a larger box than her face, at a fiftieth of its score."""
+    photo = cv2.resize(skimage.data.astronaut(), None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
+    found = detection._look(detection.as_grey(photo), detection.FULL)
+    assert max(found, key=lambda face: face.box[2] - face.box[0]).box[1] > 600
+    (face,) = detect_faces(photo)
+    assert face.box[1] < 250 and (detect_face(photo) == face.box).all()
 
 
 def test_overlap_of_boxes():
