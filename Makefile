@@ -1,6 +1,7 @@
 # make repro   everything: corpus → features → training → talking heads → metrics, report
 # make talk IMAGE=face.jpg AUDIO=speech.wav   a video of that face speaking (OUTPUT=talk.mp4), with no training, by a system that ships
 #              (SYSTEM=pretrained/sinha); without arguments an example
+# make app     the same on a page in the browser, with camera and microphone; installs what the page needs first
 # make test    the tests, with a whole small `dvc repro` among them;  make fast   without what takes long
 # make mediapipe   adds the second landmark backend, which is not needed by default
 # make ablations NAME=chen_s   a paper's ablations as experiments (profiles/ablations), one after the other
@@ -20,7 +21,7 @@ OUTPUT ?= talk.mp4
 # Stages are started as `python -m stages.X`: the environment's python must come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro talk test fast lint profile ablations mediapipe dag doctor
+.PHONY: repro talk app test fast lint profile ablations mediapipe dag doctor
 
 repro: .venv/.complete
 	python -m pipeline.parameters
@@ -31,6 +32,9 @@ talk: .venv/.complete $(filter data/example/%,$(IMAGE) $(AUDIO))
 
 %/example/portrait.png %/example/speech.wav: | .venv/.complete
 	python -m pipeline.demo.example
+
+app: .venv/.app
+	python -m pipeline.app --open
 
 test: .venv/.complete
 	python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -56,6 +60,11 @@ ablations: .venv/.complete
 
 mediapipe: .venv/.complete
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mediapipe.txt
+
+.venv/.app: requirements-app.txt .venv/.complete
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-app.txt -c requirements.txt
+	.venv/bin/python -m pip check
+	touch $@
 
 .venv/.complete: requirements.txt
 	@test "$$(uname -s)" = Linux || { echo "error: this runs on Linux, not on $$(uname -s); on Windows take WSL 2, on macOS" \

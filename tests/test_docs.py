@@ -79,7 +79,9 @@ def is_parameter(name: str) -> bool:
 
 
 def file_of(path: str) -> Path | None:
-    return next((whole for whole in (ROOT / path, ROOT / "pipeline" / path) if whole.exists()), None)
+    """A file, from the root or from pipeline/; of a package that is a command, the file that is run."""
+    names = (path, f"pipeline/{path}", path.replace(".py", "/__main__.py"))
+    return next((ROOT / name for name in names if (ROOT / name).exists()), None)
 
 
 @cache
@@ -98,7 +100,7 @@ def names_of(module: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_modules_exist(page: str):
-    """`training/runner.py`, from the root or from pipeline/; `python -m pipeline.generate`."""
+    """`training/runner.py`, from the root or from pipeline/; `python -m pipeline.generate`, `python -m pipeline.app`."""
     paths = [path for path in quoted(page) if re.fullmatch(r"[\w./]+/\w+\.py", path)]
     paths += [f"{name.replace('.', '/')}.py" for name in re.findall(r"python -m (\w+(?:\.\w+)+)", text_of(page))]
     assert [path for path in paths if not file_of(path)] == []
