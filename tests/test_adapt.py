@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from dataclasses import replace
 from importlib import import_module
 from itertools import chain, islice
 
@@ -106,6 +107,15 @@ def test_a_shortened_recipe_takes_so_many_steps_and_the_same_batches(steps):
     taken = islice(chain.from_iterable(short.batches.epoch(7, k) for k in range(last.epochs)), steps)
     plain = islice(chain.from_iterable(NumberBatches(3).epoch(7, k) for k in range(200)), steps)
     assert all(a.x.equal(b.x) for a, b in zip(taken, plain, strict=True))
+
+
+@pytest.mark.parametrize(("steps", "of_recipe"), [(3, 0.998), (600, 0.998), (600, 0.9), (600, 0)])
+def test_a_mean_of_the_weights_forgets_what_a_shortened_training_began_with(steps, of_recipe):
+    whole = replace(recipe(phase(3), batches=NumberBatches(3)), averaging=of_recipe)
+    averaging = adapt.shortened(whole, steps, None).averaging
+    assert averaging**steps < 0.01 and (
+        averaging == of_recipe or averaging == pytest.approx(1 - 5 / steps) or steps < 5
+    )
 
 
 def test_what_minutes_cannot_teach_is_not_trained():
