@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.detection import as_grey, find_faces, predict_tilted_landmarks
+from pipeline.features.detection import detect_faces, predict_tilted_landmarks
 from pipeline.features.person import embedding
 from pipeline.photo import read_photo
 
@@ -20,7 +20,7 @@ SAME = 0.6
 
 # For each photo the embeddings (128,) of all faces in it.
 People = dict[Path, list[np.ndarray]]
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def people_in(folder: Path) -> People:
@@ -61,11 +61,11 @@ def _faces(path: Path) -> list[np.ndarray]:
     try:
         photo = read_photo(path)
     except UserError:
-        _log.warning("--refuse: %s protects nobody: it cannot be read as a picture", path)
+        logger.warning("--refuse: %s protects nobody: it cannot be read as a picture", path)
         return []
-    faces = [embedding(photo, predict_tilted_landmarks(photo, face.box)) for face in find_faces(as_grey(photo))]
+    faces = [embedding(photo, predict_tilted_landmarks(photo, face.box)) for face in detect_faces(photo)]
     if not faces:
-        _log.warning(
+        logger.warning(
             "--refuse: %s protects nobody: no face was found; take a frontal photo, the face 80 px or more", path
         )
     return faces

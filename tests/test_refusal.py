@@ -88,6 +88,16 @@ def test_every_face_of_a_photo_counts_and_of_the_photo_to_animate_one(portrait, 
     refuse(both, right, people_in(folder), tmp_path / "me.jpg")
 
 
+def test_a_small_face_beside_a_large_one_counts(portrait, stranger, folder):
+    """In a photo of 2,400 px: the first look at it, reduced, finds the large face alone."""
+    picture = np.full((1500, 2400, 3), 120, np.uint8)
+    picture[100:1300, 50:1250] = cv2.resize(portrait, (1200, 1200))
+    picture[500:800, 1600:1975] = stranger
+    save(picture, folder / "party.png")
+    (faces,) = people_in(folder).values()
+    assert len(faces) == 2
+
+
 def test_a_file_that_protects_nobody_is_named(portrait, folder, caplog):
     save(portrait, folder / "eileen.png")
     save(np.full((200, 200, 3), 90, np.uint8), folder / "wall.png")
