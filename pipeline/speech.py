@@ -9,7 +9,7 @@ from pipeline.errors import ClipRejected, UserError
 from pipeline.features.prosody import PAUSE_DB, PITCH_CEILING_HZ, PITCH_FLOOR_HZ, STEP_S
 from pipeline.video import LEAST_SAMPLE, read_audio
 
-LOOKED_AT_S = 60  # seconds from the beginning by which speech is judged
+LOOKED_AT_S = 60  # seconds from the first sound on by which speech is judged
 QUIET_DB = -40  # of full scale: the loudest sample
 FULL, CLIPPED = 0.99, 0.005  # of full scale, and the share of samples beyond it from which on a recording was too loud
 VOICED = 0.15  # share of what is not a pause in which Praat hears a pitch
@@ -26,9 +26,11 @@ def read_speech(path: Path, rate: int) -> tuple[np.ndarray, list[str]]:
         waveform = read_audio(path, rate)
     except ClipRejected as problem:
         raise UserError(problem.detail) from problem
-    if np.abs(waveform).max() < LEAST_SAMPLE:
+    sounds = np.abs(waveform) >= LEAST_SAMPLE
+    if not sounds.any():
         raise UserError(f"{path} is silent from beginning to end; was the microphone muted?")
-    return waveform, [f"{path}: {doubt}" for doubt in doubts(waveform[: LOOKED_AT_S * rate], rate)]
+    heard = waveform[np.argmax(sounds) :][: LOOKED_AT_S * rate]
+    return waveform, [f"{path}: {doubt}" for doubt in doubts(heard, rate)]
 
 
 def doubts(waveform: np.ndarray, rate: int) -> list[str]:

@@ -316,14 +316,16 @@ def _with_images(
 
 
 def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> tuple[np.ndarray | None, list[str]]:
-    """The speech to hear, from `audio` or else the driving video, and what is to be said of it; None where that is silent film
-    and nobody needs it."""
-    if audio:
-        return read_speech(audio, SOUND_RATE)
+    """The speech to hear, from `audio` or else the driving video, and what is to be said of it; None where that is silent film.
+
+    needed: whether it drives the system, and so has to be speech.
+    """
+    if audio or needed:
+        return read_speech(audio or driving_video, SOUND_RATE)
     try:
         return read_audio(driving_video, SOUND_RATE), []
     except ClipRejected as problem:
-        if problem.reason == "no_audio" and not needed:
+        if problem.reason == "no_audio":
             return None, []
         raise UserError(f"--driving-video: {problem}") from problem
 

@@ -125,6 +125,11 @@ def test_a_moment_of_sound_is_judged_as_well(tmp_path, seconds):
     assert len(read_speech(tmp_path / "speech.wav", RATE)[0]) == int(seconds * RATE)
 
 
+def test_a_minute_of_silence_before_it_is_no_doubt(tmp_path):
+    soundfile.write(tmp_path / "speech.wav", np.concatenate([np.zeros(61 * RATE), voice()]), RATE)
+    assert read_speech(tmp_path / "speech.wav", RATE)[1] == []
+
+
 def nothing(path):
     soundfile.write(path, np.zeros(0), RATE)
 

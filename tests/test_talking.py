@@ -22,7 +22,7 @@ from pipeline.shown import mark
 from pipeline.systems.preprocessing import Preprocessing
 from pipeline.systems.system import System
 from pipeline.talking import Frame, Video, compare, fitted, load_system, picked, talk
-from pipeline.video import read_frames
+from pipeline.video import read_frames, write_video
 
 SIZE = 64
 ROOT = Path(__file__).parents[1]
@@ -208,6 +208,20 @@ def test_where_driving_video_and_speech_differ_a_line_says_what_becomes_of_it(
         assert len(video) == pytest.approx(n_frames, abs=1) and video.landmarks.shape == (len(video), 68, 2)
         assert len(video.notes) == 1 and words in video.notes[0] and "0.2 s" in video.notes[0]
     assert talk(follower, photo, driving_video=driver).notes == ()
+
+
+def test_a_driving_video_whose_sound_drives_is_heard_as_speech_is(system, photo, make_clip, tmp_path):
+    """What is to be said of speech is said of it as well; one whose motion alone counts may be silent."""
+    frames = [np.zeros((64, 64, 3), np.uint8)] * 10
+    silence, noise = np.zeros(8_820), np.random.default_rng(0).standard_normal(8_820) * 0.1
+    write_video(tmp_path / "noise.mp4", frames, 25, noise)
+    (said,) = talk(system, photo, driving_video=tmp_path / "noise.mp4").notes
+    assert "hardly any voice is heard" in said
+    write_video(tmp_path / "silent.mp4", frames, 25, silence)
+    with pytest.raises(UserError, match=r"silent\.mp4 is silent from beginning to end"):
+        talk(system, photo, driving_video=tmp_path / "silent.mp4")
+    follower = replace(system, needs=frozenset({"landmarks"}))
+    assert talk(follower, photo, driving_video=make_clip(tmp_path / "film.mp4", 6, sound=False)).notes == ()
 
 
 def test_of_two_faces_the_chosen_one_speaks(system, portrait, speech, tmp_path):
