@@ -589,7 +589,7 @@ def write_video(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(
-            str(partial), "w", options={"movflags": "use_metadata_tags"} if path.suffix == ".mp4" else {}
+            str(partial), "w", options={"movflags": "use_metadata_tags"} if path.suffix.lower() == ".mp4" else {}
         ) as out:
             out.metadata.update(metadata or {})
             _encode(out, iter(frames), fps, audio, sample_rate, {"crf": str(crf), "preset": preset})
