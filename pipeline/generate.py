@@ -11,8 +11,9 @@ which:
     python -m pipeline.generate --system kesim_erzin_landmark --image face.jpg --driving-video them.mp4
     python -m pipeline.generate --system maity --emotion HAP --image face.jpg --audio speech.wav
 
-Many at once: every photo says every speech by every system, each a file in the folder --output, named after all of them. What
-cannot be used costs its own video, and is said at the end (exit status 1). What is there already is kept, but for --force.
+Many at once: every photo says every speech by every system, each a file in the folder --output, named after all of them. Where
+one fails, the others are made; which failed, and why, is said at the end (exit status 1). What is there already is kept, unless
+--force is given.
 
     python -m pipeline.generate --system sinha maity --image *.jpg --audio speech/*.wav --output talking
 
@@ -76,7 +77,7 @@ def make(job: Job, args: argparse.Namespace) -> Video:
 def run(jobs: list[Job], args: argparse.Namespace) -> None:
     """Make the videos, one after the other, behind one bar.
 
-    A lone one's UserError is raised; of many, each costs its own video and is said at the end.
+    A lone one's UserError is raised; of many, each fails alone, and is said at the end.
     """
     waiting = [job for job in jobs if len(jobs) == 1 or args.force or not job.output.exists()]
     if kept := len(jobs) - len(waiting):
@@ -115,22 +116,23 @@ def list_systems(data: Path) -> str:
     and how it fared."""
     measured = Path("metrics/evaluation.json")
     figures = json.loads(measured.read_text()) if measured.exists() else {}
-    shipped = [str(path.parent) for path in sorted(PRETRAINED.glob(f"*/{CARD}"))]
-    lines = []
-    for name in [*SYSTEMS, *shipped]:
-        system = Path(name).name
+    rows = [("system", "driven by", "paper", "state")]
+    for name in [*SYSTEMS, *(str(path.parent) for path in sorted(PRETRAINED.glob(f"*/{CARD}")))]:
+        system = name
         try:
             card = read_card(find_system(name, data))
-            splits = card["corpus"]["splits"]
-            state = f"trained on {splits['train']['clips']} clips of {splits['train']['subjects']} people"
-            fared = card["metrics"] if name in shipped else figures.get(system, {})
+            system = card["system"]
+            train = card["corpus"]["splits"]["train"]
+            state = f"trained on {train['clips']} clips of {train['subjects']} people"
+            fared = figures.get(name, {}) if name in SYSTEMS else card["metrics"]
             if fared.get("lmd") is not None:
                 state += f"; LMD {fared['lmd']:.2f} px"
-        except UserError:
-            state = f"not trained: dvc repro system_{name}"
-        title = paper(PAPER_OF[system]).title.split(",")[0]
-        lines.append(f"{name:30} {' + '.join(sorted(SYSTEMS[system].needs)):24} {state:45} {title}")
-    return "\n".join([f"{'system':30} {'driven by':24} {'state':45} paper", *lines])
+        except UserError as error:
+            state = f"not trained: dvc repro system_{name}" if name in SYSTEMS else str(error)
+        known = system in SYSTEMS
+        driven_by = " + ".join(sorted(SYSTEMS[system].needs)) if known else "–"
+        rows.append((name, driven_by, paper(PAPER_OF[system]).title.split(",")[0] if known else "–", state))
+    return "\n".join(f"{name:30} {driven_by:24} {of:20} {state}" for name, driven_by, of, state in rows)
 
 
 def arguments() -> argparse.Namespace:
@@ -156,7 +158,7 @@ def arguments() -> argparse.Namespace:
         "--size",
         type=int,
         metavar="PX",
-        help="of the longer side (default: the photo's, up to 1920; a crop's, at least 256)",
+        help="of the longer side, or of a row's width (default: the photo's, up to 1920; a crop's, at least 256)",
     )
     add(
         "--fps",

@@ -140,7 +140,7 @@ def there(portrait, tmp_path, monkeypatch):
     return run
 
 
-def test_a_bad_job_costs_itself_and_what_is_there_is_kept(there, capsys):
+def test_a_bad_job_fails_alone_and_what_is_there_is_kept(there, capsys):
     call = ["--system", SHIPPED, "--image", "nobody.png", "me.png", "--audio", "hi.wav", "text.wav", "--crop"]
     assert there(*call, "--output", "out") == "error: 3 of 4 videos could not be made"
     said = capsys.readouterr()
@@ -208,6 +208,12 @@ def test_what_ships_is_listed_with_the_figures_of_its_card(tmp_path, monkeypatch
     card["corpus"] = {"splits": {"train": {"clips": 195, "subjects": 9}}}
     (tmp_path / "pretrained" / "sinha" / CARD).write_text(yaml.safe_dump(card))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrained" / "at_128_px").mkdir()
+    (tmp_path / "pretrained" / "at_128_px" / CARD).write_text(yaml.safe_dump(card | {"system": "atvgnet"}))
+    (tmp_path / "pretrained" / "half").mkdir()
+    (tmp_path / "pretrained" / "half" / CARD).write_text("form: [")
     by_name = {line.split()[0]: line for line in generate.list_systems(Path("data")).splitlines()}
     assert "trained on 195 clips of 9 people; LMD 0.25 px" in by_name["pretrained/sinha"]
+    assert " mfcc " in by_name["pretrained/at_128_px"] and "Chen L. et al. 2019" in by_name["pretrained/at_128_px"]
+    assert "is not the card of a trained system" in by_name["pretrained/half"]
     assert "not trained: dvc repro system_sinha" in by_name["sinha"]
