@@ -281,7 +281,7 @@ def test_a_face_that_is_turned_away_is_warned_about(portrait):
 
 
 def test_how_far_a_face_is_turned_by_a_head_in_space():
-    """The tip of the nose a fifth of the jaw's width in front of its ends, the head turned by a known angle."""
+    """The tip of the nose half of the jaw's width in front of its ends, the head turned by a known angle."""
     landmarks = np.zeros((68, 2))
     for degrees in (-40, 0, 25):
         a = np.radians(degrees)

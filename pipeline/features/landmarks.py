@@ -48,7 +48,8 @@ def tilt(landmarks: np.ndarray) -> float:
 def turned_away(landmarks: np.ndarray) -> float:
     """How far the tip of a face's nose lies off the middle between both ends of the jaw line, along the line of the eyes.
 
-    (68, 2) → 0 seen from the front, to ±1 where it lies at an end; about the sine of the angle by which the head is turned.
+    (68, 2) → 0 seen from the front, to ±1 where it lies at an end. It is the tangent of the angle by which the head is turned,
+    where the nose is as far in front of the jaw's ends as half of the jaw is wide.
     """
     along = landmarks[LEFT_EYE].mean(axis=0) - landmarks[RIGHT_EYE].mean(axis=0)
     right, tip, left = landmarks[[0, 30, 16]] @ along

@@ -22,7 +22,7 @@ class Driving:
     photo_landmarks: np.ndarray  # (68, 2), of the photo's face in crop pixels
     mel: np.ndarray | None = None  # log-mel speech (columns, bands)
     mfcc: np.ndarray | None = None  # (columns of 10 ms, 12)
-    characters: np.ndarray | None = None  # scores of characters or phones (n_frames, 16, symbols)
+    characters: np.ndarray | None = None  # scores of characters or phones (n_frames, 16, symbols); or StepWindows
     waveform_8000: np.ndarray | None = None  # int16, speech at 8 kHz (windows.from_int16)
     emotion: str | None = None  # one of ANG, DIS, FEA, HAP, NEU, SAD
     landmarks: np.ndarray | None = None  # (n_frames, 68, 2), of this face, in crop pixels, not smoothed

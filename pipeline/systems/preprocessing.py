@@ -155,12 +155,12 @@ class Preprocessing:
 
     def speech(
         self, waveform: np.ndarray, sample_rate: int, n_frames: int, needs: Iterable[str]
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, np.ndarray | StepWindows]:
         """Those features of speech that are needed, by the names of `Driving`'s fields.
 
         waveform: float in −1 … 1, (samples,) at `sample_rate` Hz. Names of what is no feature of speech are passed over.
         """
-        make: dict[str, Callable[[], np.ndarray]] = {
+        make: dict[str, Callable[[], np.ndarray | StepWindows]] = {
             "mel": lambda: log_mel(resample(waveform, sample_rate, self.mel["sample_rate"]), **self.mel),
             "mfcc": lambda: mfcc(waveform, sample_rate),
             "waveform_8000": lambda: to_int16(resample(waveform, sample_rate, WAVEFORM_RATE)),
