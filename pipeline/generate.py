@@ -193,6 +193,8 @@ def main() -> None:
         check_output(job.output, overwrite=args.force or len(jobs) > 1)
     for system in dict.fromkeys(system for job in jobs for system in job.systems):
         find_system(system, DATA)
+    if args.refuse:
+        protected(args.refuse)  # one that protects nobody stops all of them
     run(jobs, args)
 
 

@@ -159,6 +159,13 @@ def test_a_bad_job_fails_alone_and_what_is_there_is_kept(there, capsys):
     assert Path("out/me_hi_sinha.mp4").stat().st_mtime_ns > before
 
 
+def test_a_folder_that_protects_nobody_stops_all_before_anything_is_made(there):
+    Path("people").mkdir()
+    call = ["--system", SHIPPED, "--image", "me.png", "--audio", "hi.wav", "text.wav", "--refuse", "people"]
+    assert there(*call, "--output", "out").startswith("error: --refuse: people protects nobody: it is empty")
+    assert not Path("out").exists()
+
+
 def test_systems_are_compared_with_their_names_and_sound(there, capsys):
     shutil.copytree(SHIPPED, "mine")
     call = ["--compare", "--system", "mine", SHIPPED, "--image", "me.png", "--audio", "hi.wav", "--fps", 50]
