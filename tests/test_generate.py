@@ -144,7 +144,7 @@ def test_a_bad_job_fails_alone_and_what_is_there_is_kept(there, capsys):
     call = ["--system", SHIPPED, "--image", "nobody.png", "me.png", "--audio", "hi.wav", "text.wav", "--crop"]
     assert there(*call, "--output", "out") == "error: 3 of 4 videos could not be made"
     said = capsys.readouterr()
-    assert "out/me_hi_sinha.mp4: 0.4 s of 256×256 px, a face of 64×64 px by sinha" in said.out
+    assert "out/me_hi_sinha.mp4: 0.4 s of 256×256 px, a face of 128×128 px by sinha" in said.out
     assert [line.split(":")[0] for line in said.err.splitlines()] == [
         f"out/{name}_sinha.mp4" for name in ("nobody_hi", "nobody_text", "me_text")
     ]
@@ -169,7 +169,7 @@ def test_a_folder_that_protects_nobody_stops_all_before_anything_is_made(there):
 def test_systems_are_compared_with_their_names_and_sound(there, capsys):
     shutil.copytree(SHIPPED, "mine")
     call = ["--compare", "--system", "mine", SHIPPED, "--image", "me.png", "--audio", "hi.wav", "--fps", 50]
-    assert there(*call, "--size", 400) == 0 and "sinha and 64×64 px by sinha" in capsys.readouterr().out
+    assert there(*call, "--size", 400) == 0 and "sinha and 128×128 px by sinha" in capsys.readouterr().out
     frames = read_frames(Path("talk.mp4"), 50)
     assert frames.shape == (20, 224, 400, 3) and np.abs(read_audio(Path("talk.mp4"), 22_050)).max() > 0.1
     # Equal systems draw equal halves, but for what H.264 makes of them.

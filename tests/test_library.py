@@ -38,7 +38,7 @@ def test_the_pages_code_runs_from_the_first_line_to_the_last(
     for words in (
         "1.52 s: 38 frames of 300×300 px, 25 per second",
         "float32 (33075,)",
-        "(64, 64, 3) (64, 64, 3) (64, 64)",
+        "(128, 128, 3) (128, 128, 3) (128, 128)",
         "(38, 68, 2)",
         "the driving video lasts 0.6 s, the speech 1.5 s: the driving video goes back and forth",
         "nothing.wav",
