@@ -1,7 +1,7 @@
-"""A photo and a recording for who has none at hand: `python -m pipeline.demo.example` writes them into data/example.
+"""A photo and a recording for those who have none at hand: `python -m pipeline.demo.example` writes them into data/example.
 
-The portrait is the first person of the demo corpus, made from scikit-image's `astronaut` (NASA). Her lips are closed, as is
-best for a photo that shall speak. The voice is eSpeak NG's. The README's moving picture is the portrait, made to speak:
+The portrait is the first person of the demo corpus, made from scikit-image's `astronaut` (NASA). Her lips are closed, as
+suits a photo that is to speak. The voice is eSpeak NG's. The README's moving picture is the portrait, made to speak:
 
     make talk
     python -m pipeline.demo.example --picture talk.mp4
