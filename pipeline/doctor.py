@@ -180,7 +180,7 @@ def systems() -> Iterator[Finding]:
     from pipeline.generate import DATA, list_systems
 
     for line in list_systems(DATA).splitlines()[1:]:
-        yield Finding("trained", line.rstrip())
+        yield Finding("system", line.rstrip())
 
 
 CHECKS = (python, packages, machine, repository, parts, systems)

@@ -131,8 +131,8 @@ def face_of(system: System, photo: np.ndarray, path: Path, which: str | int = "l
         raise UserError(
             {
                 "no_face": small if max(height, width) < SMALLEST else none,
-                "no_such_face": f"{path} shows {problem.detail} face(s): choose left, right, largest, or a number from 1 to "
-                f"{problem.detail}, counted from the left (got {which!r})",
+                "no_such_face": f"{path} shows {problem.detail}: choose left, right, largest, or a number counted from the "
+                f"left (got {which!r})",
                 "lies": f"the face in {path} lies, turned {problem.detail}; turn the photo upright",
                 "faint": f"what is in {path} is hardly a face ({problem.detail}); use a frontal, well-lit photograph of one",
                 "cut_off": f"the border of {path} cuts the face off; use a photo with all of its brows, eyes, nose and mouth",

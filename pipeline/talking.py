@@ -152,6 +152,8 @@ def talk(
     sound, heard = _sound(audio, driving_video, needed=bool(system.needs - {"landmarks", "emotion"}))
     n_frames = None if sound is None else max(1, round(len(sound) / SOUND_RATE * own_fps))
     landmarks, notes = None, [*found.notes, *heard]
+    if driving_video and audio and "landmarks" not in system.needs:
+        notes.append(f"{system.name} is driven by speech alone: {driving_video} is not looked at")
     if "landmarks" in system.needs:
         driver = _driver_landmarks(system, driving_video)
         n_driver, n_speech = len(driver), n_frames
@@ -197,9 +199,12 @@ def compare(videos: Mapping[str, Video], size: int | None = None) -> Video:
     """Videos side by side with their names under them, in one that is as long as the shortest.
 
     videos: by the names to show. Sound and frames per second are the first's. size: pixels of its width (None: all that they
-    have, up to 1,920).
+    have, up to 1,920). Raises UserError where there is nothing to show, or no such size.
     """
     shown = list(videos.values())
+    if not shown:
+        raise UserError("nothing to compare: give a video or more")
+    check_size(size)
     fps = shown[0].fps
     n_frames = max(1, round(min(video.seconds for video in shown) * fps))
     width = sum(video.width for video in shown)
@@ -288,14 +293,19 @@ def check_choices(size: int | None, fps: float | None, fit: str, seed: int, emot
     """Raise UserError where one of these is none that there is."""
     if seed < 0:
         raise UserError(f"--seed: {seed} must be 0 or more")
-    if size is not None and not SIZES[0] <= size <= SIZES[1]:
-        raise UserError(f"--size: {size} must be {SIZES[0]} to {SIZES[1]} pixels")
+    check_size(size)
     if fps is not None and not RATES[0] <= fps <= RATES[1]:
         raise UserError(f"--fps: {fps:g} must be {RATES[0]} to {RATES[1]} frames per second")
     if fit not in get_args(Fit):
         raise UserError(f"--fit: {fit} is none of {', '.join(get_args(Fit))}")
     if emotion and emotion not in EMOTIONS:
         raise UserError(f"--emotion: {emotion} is none of {', '.join(EMOTIONS)}")
+
+
+def check_size(size: int | None) -> None:
+    """Raise UserError where no video can have such a longer side."""
+    if size is not None and not SIZES[0] <= size <= SIZES[1]:
+        raise UserError(f"--size: {size} must be {SIZES[0]} to {SIZES[1]} pixels")
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -327,7 +337,7 @@ def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> tupl
     except ClipRejected as problem:
         if problem.reason == "no_audio":
             return None, []
-        raise UserError(f"--driving-video: {problem}") from problem
+        raise UserError(f"--driving-video: {problem.detail or problem.reason}") from problem
 
 
 def _driver_landmarks(system: System, video: Path) -> np.ndarray:
@@ -335,7 +345,7 @@ def _driver_landmarks(system: System, video: Path) -> np.ndarray:
     try:
         return system.preprocessing.video(video)
     except ClipRejected as problem:
-        raise UserError(f"--driving-video: {problem}") from problem
+        raise UserError(f"--driving-video: {problem.detail or problem.reason}") from problem
 
 
 def _said_of_lengths(driver_s: float, speech_s: float, fit: Fit) -> str:

@@ -45,7 +45,7 @@ def test_a_machine_that_has_all(project):
     assert "OMP_NUM_THREADS=1" in lines["cores"][0]
     assert "device: " in lines["training"][0] and "training.device is auto: " in lines["training"][0]
     assert len(lines["stands in"]) == len(substitutes(load(project / "params.yaml")))
-    shipped = [line for line in lines["trained"] if "pretrained/sinha" in line]
+    shipped = [line for line in lines["system"] if "pretrained/sinha" in line]
     assert len(shipped) == 1 and "9 people" in shipped[0]
 
 

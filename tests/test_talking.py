@@ -267,9 +267,21 @@ def test_an_unhappy_choice_is_one_line(system, photo, speech, tmp_path):
     assert (tmp_path / "there.mp4").read_text() == "a year's work"
 
 
+def test_a_driving_video_that_drives_nothing_is_said(system, photo, speech):
+    (note,) = talk(system, photo, speech, driving_video="them.mp4").notes
+    assert note == "made_up is driven by speech alone: them.mp4 is not looked at"
+
+
 def of_grey(value, n_frames, fps, width=40, height=30):
     frames = [Frame(np.full((height, width, 3), value + k, np.uint8), None) for k in range(n_frames)]
     return Video(width, height, fps, n_frames, None, (), (), lambda: iter(frames))
+
+
+def test_what_cannot_be_compared_is_one_line():
+    with pytest.raises(UserError, match="nothing to compare"):
+        compare({})
+    with pytest.raises(UserError, match="--size: 20"):
+        compare({"one": of_grey(10, 5, 25)}, size=20)
 
 
 def test_systems_stand_side_by_side_in_step():

@@ -67,7 +67,7 @@ def chosen(faces: Sequence[Face], which: str | int) -> Face:
     }
     number = str(numbers.get(which, which))
     if not (number.isdecimal() and 1 <= int(number) <= len(faces)):
-        raise ClipRejected("no_such_face", str(len(faces)))
+        raise ClipRejected("no_such_face", f"{len(faces)} faces" if len(faces) > 1 else "one face")
     return faces[int(number) - 1]
 
 

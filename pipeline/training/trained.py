@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WEIGHTS, ABOUT = "network.safetensors", "about.json"
 # A system's card, its form, and what stands on it, the last of which shows that it is whole.
 CARD, FORM = "card.yaml", 1
-CARD_KEYS = ("system", "paper", "preprocessing", "networks", "metrics")
+CARD_KEYS = ("system", "paper", "needs", "corpus", "preprocessing", "networks", "metrics")
 # What stands in the place of both where there was nothing to learn from.
 SKIPPED = "skipped.txt"
 

@@ -65,6 +65,7 @@ def card(system, faces, layout):
         "form": FORM,
         "system": system,
         "paper": "sinha",
+        "needs": ["characters"],
         "corpus": {"layout": layout, "test_subjects": "vougioukas", "splits": splits},
         "preprocessing": {"image_size": SIZES[faces], "transform": "per_frame"},
         "networks": networks,
