@@ -10,6 +10,7 @@ import torch
 from benchmarks.made_up import add_pretrained, add_the_rest
 from pipeline.corpus import shards, tables
 from pipeline.corpus.tables import read_index
+from pipeline.papers.kesim_erzin.end_to_end import INPUTS
 from pipeline.papers.registry import TRAININGS, module
 from pipeline.parameters import Parameters
 from pipeline.training import augmentation, runner
@@ -37,7 +38,7 @@ SHORT = {"sinha": {"blink": {"steps": 8}}, "chen_s": {"width": 0.0625}}
 # The other way than as committed: with a term of its own.
 COMPOSED = {
     "chen_s_end_to_end": {"chen_s": {"end_to_end": {"compose": True}}},
-    "kesim_erzin_speech_landmark": {"kesim_erzin": {"compose": True}},
+    **{f"kesim_erzin_{row}": {"kesim_erzin": {"compose": True}} for row in INPUTS},
     "maity_end_to_end": {"maity": {"compose": True}},
 }
 
