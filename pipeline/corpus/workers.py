@@ -148,7 +148,23 @@ def _cluster(attempt: Callable, items: list[Item], address: str) -> Iterator[tup
         # Each of them was with a worker that died; which of them killed it shows when it has one of its own.
         for item in suspects:
             try:
-                result = client.submit(attempt, item, pure=False).result()
+                result = _awaited(client, client.submit(attempt, item, pure=False), address)
             except KilledWorker:
                 result = ClipRejected("crashed", "its workers on the cluster died, one after the other")
             yield item, result
+
+
+def _awaited(client: Any, future: Any, address: str) -> Any:
+    """What comes of a future of Dask's `client`. Raises UserError where the cluster has lost its workers, and none joins it any more."""
+    while True:
+        try:
+            return future.result(timeout=60)
+        except TimeoutError:
+            if future.done():  # the work's own
+                raise
+        try:
+            client.wait_for_workers(1, timeout="60s")
+        except TimeoutError:
+            raise UserError(
+                f"no worker of {address} is left; start some, and run again: what is done is kept"
+            ) from None
