@@ -155,7 +155,10 @@ def _cluster(attempt: Callable, items: list[Item], address: str) -> Iterator[tup
 
 
 def _awaited(client: Any, future: Any, address: str) -> Any:
-    """What comes of a future of Dask's `client`. Raises UserError where the cluster has lost its workers, and none joins it any more."""
+    """What comes of a future of Dask's `client`.
+
+    Raises UserError where the cluster has lost its workers, and none joins it any more.
+    """
     while True:
         try:
             return future.result(timeout=60)
