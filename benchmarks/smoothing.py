@@ -37,7 +37,7 @@ FILTERS = {
     "1-2-1": np.array([1, 2, 1]) / 4,
     "Savitzky-Golay 5, order 2": savgol_coeffs(5, 2),
     "Savitzky-Golay 7, order 2": savgol_coeffs(7, 2),
-    "Savitzky-Golay 7, order 4": savgol_coeffs(7, 4),
+    "Savitzky-Golay 7, order 4": SHAPE_PRESERVING,
     "Savitzky-Golay 9, order 4": savgol_coeffs(9, 4),
     "Savitzky-Golay 9, order 6": savgol_coeffs(9, 6),
 }
@@ -129,7 +129,7 @@ def main() -> None:
         kept[name], lost[name] = shares[2], 1 - blinks
         columns = "".join(f"{share:12.2f}" for share in shares)
         print(f"{name:<28}{columns}{np.sum(kernel**2):8.2f}{blinks:8.2f}{depth:8.2f}{rate:8.3f}")
-    ours = next(name for name, kernel in FILTERS.items() if np.array_equal(kernel, SHAPE_PRESERVING))
+    ours = next(name for name, kernel in FILTERS.items() if kernel is SHAPE_PRESERVING)
     average = kept["moving average of 5"]
     print(
         f"smoothing: ratio {kept[ours] / average:.2f} (ours {kept[ours]:.2f}, alternative {average:.2f} of the power; "

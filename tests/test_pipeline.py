@@ -187,13 +187,13 @@ def test_a_photo_follows_a_driving_video(checkout, photo, tmp_path, monkeypatch,
     ("make", "words"),
     [
         (lambda path: Image.new("RGB", (200, 200)).save(path), "no face was found"),
-        (lambda path: path.write_text("no picture"), "cannot be read as a picture"),
-        (lambda path: None, "cannot be read as a picture"),
+        (lambda path: path.write_text("no picture"), "no picture in a known format"),
+        (lambda path: None, "does not exist"),
     ],
 )
 def test_a_photo_that_cannot_be_used_is_one_line(checkout, speech, tmp_path, monkeypatch, make, words):
     make(tmp_path / "photo.png")
-    with pytest.raises(UserError, match=f"--image.*{words}") as refused:
+    with pytest.raises(UserError, match=f"photo.png.*{words}") as refused:
         talk_there(checkout, monkeypatch, "kesim_erzin_speech", tmp_path / "photo.png", speech, tmp_path / "out.mp4")
     assert "\n" not in str(refused.value) and not (tmp_path / "out.mp4").exists()
 
@@ -230,11 +230,10 @@ def test_photos_of_all_kinds_talk(checkout, portrait, speech, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("samples", "rate", "seconds"),
     [
-        (np.zeros(16_000), 16_000, 1),
         (0.1 * np.sin(np.arange(2205) / 7), 22_050, 0.1),
         (0.1 * np.sin(np.arange(48_000) / 9)[:, None].repeat(2, axis=1), 48_000, 1),
     ],
-    ids=["silence", "a tenth of a second", "48 kHz stereo"],
+    ids=["a tenth of a second", "48 kHz stereo"],
 )
 def test_speech_of_all_kinds_is_spoken(checkout, photo, tmp_path, monkeypatch, system, samples, rate, seconds):
     soundfile.write(tmp_path / "speech.wav", samples, rate)

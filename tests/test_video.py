@@ -601,16 +601,6 @@ def test_absurd_sizes_are_refused_before_memory_is_asked_for(tmp_path, size):
 # Sound.
 
 
-def test_surround_sound_becomes_the_mean_of_its_channels(tmp_path):
-    tone = np.sin(2 * np.pi * 440 * np.arange(22_050) / 22_050)
-    weights = np.array([0.1, 0.2, 0.9, 0.6, 0.0, 0.3])
-    path = tmp_path / "clip.mkv"
-    sound = [(0, weights[:, None] * tone)]
-    options = {"codecs": ("libx264", "flac"), "layout": "5.1", "audio_rate": 22_050}
-    write_clip(path, shades(25), [Fraction(k, 25) for k in range(25)], sound, **options)
-    np.testing.assert_allclose(read_audio(path, 22_050), 0.35 * tone, atol=1e-3)
-
-
 @pytest.mark.parametrize(
     ("subtype", "step"), [("PCM_U8", 1 / 128), ("PCM_16", 1 / 32768), ("PCM_24", 1e-6), ("FLOAT", 1e-6)]
 )

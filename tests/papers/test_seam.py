@@ -66,9 +66,9 @@ def test_so_many_excerpts_show_predicted_landmarks(store):
 
 def test_in_training_only_and_never_in_the_photo(store):
     seam = Seam(1.0, "mfcc", far_away)
-    for batch in VGNetExcerpts(store, 4, 2, 1, seam).epoch(0, 0):
+    for batch in VGNetExcerpts(store, 4, 2, 1, seam=seam).epoch(0, 0):
         assert batch.photo_landmarks.abs().max() < 10 < batch.landmarks[:, :, MOUTH].abs().min()
-    (batch,) = VGNetExcerpts(store, 4, 2, 1, seam).validation(0)
+    (batch,) = VGNetExcerpts(store, 4, 2, 1, seam=seam).validation(0)
     assert batch.landmarks.abs().max() < 10
     # Points far outside leave no trace on an image: only those of eyes and brows are seen.
     video = SinhaExcerpts(store, 4, 1.0, seam=seam)
