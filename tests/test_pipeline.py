@@ -193,9 +193,10 @@ def test_a_photo_follows_a_driving_video(checkout, photo, tmp_path, monkeypatch,
 )
 def test_a_photo_that_cannot_be_used_is_one_line(checkout, speech, tmp_path, monkeypatch, make, words):
     make(tmp_path / "photo.png")
-    with pytest.raises(UserError, match=f"photo.png.*{words}") as refused:
+    with pytest.raises(UserError, match=words) as refused:
         talk_there(checkout, monkeypatch, "kesim_erzin_speech", tmp_path / "photo.png", speech, tmp_path / "out.mp4")
-    assert "\n" not in str(refused.value) and not (tmp_path / "out.mp4").exists()
+    said = str(refused.value)
+    assert "photo.png" in said and "\n" not in said and not (tmp_path / "out.mp4").exists()
 
 
 def changed_photo(portrait, how):
