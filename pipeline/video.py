@@ -16,7 +16,9 @@ size_changed   the frames' shape changes midway
 import contextlib
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -53,6 +55,7 @@ UNNAMED = {"6 channels": "5.1", "8 channels": "7.1"}
 CENTRE = 0.01  # energy of the centre over the front pair's, from which on the centre is what speaks: -20 dB
 SAMPLE_RATES = (4_000, 768_000)
 ASPECTS = (Fraction(1, 4), Fraction(4))  # of a pixel; beyond, the header is damaged, and pixels are taken as square
+AHEAD = 8  # frames that wait for the encoder, at most
 RATES = (1, 240)  # plausible frames per second; else the measured mean counts, and `probe` says 0
 
 # What PyAV raises on damaged data: FFmpeg's own errors, text that is no UTF-8, fractions with a zero below.
@@ -582,8 +585,9 @@ def write_video(
 
     frames: uint8 RGB (H, W, 3) each, H and W even. audio: float mono in −1…1, shape (samples,), written as it is long.
     metadata: container tags such as `comment`. crf, preset: x264's quality, and how long it looks for a smaller file.
-    Frames and sound are written side by side, so that a video of any length takes the memory of its sound. Raises UserError
-    where the file cannot be written; OSError where the disk is full.
+    Frames and sound are written side by side, so that a video of any length takes the memory of its sound; and frames are
+    encoded while the next ones are made, so none may be changed once it is handed over. Raises UserError where the file cannot
+    be written; OSError where the disk is full; and what `frames` raises.
     """
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
@@ -620,13 +624,24 @@ def _encode(
     video.pix_fmt = "yuv420p"
     sound = out.add_stream("aac", rate=sample_rate, layout="mono") if audio is not None else None
     seconds = _seconds(audio, sample_rate) if sound is not None else iter(())
-    written = 0
-    for n, image in enumerate(chain([first], frames)):
-        if n >= written * fps:
-            for speech in islice(seconds, 1):
-                out.mux(sound.encode(speech))
-            written += 1
+
+    def write(image: np.ndarray, speech: list[av.AudioFrame]) -> None:
+        for second in speech:
+            out.mux(sound.encode(second))
         out.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+
+    # In a thread of its own, since FFmpeg works without Python's lock.
+    with ThreadPoolExecutor(1, "encoder") as encoder:
+        waiting: deque[Future] = deque()
+        begun = 0  # seconds
+        for n, image in enumerate(chain([first], frames)):
+            begins = n >= begun * fps
+            begun += begins
+            waiting.append(encoder.submit(write, image, list(islice(seconds, int(begins)))))
+            if len(waiting) > AHEAD:
+                waiting.popleft().result()
+        for written in waiting:
+            written.result()
     for speech in seconds:
         out.mux(sound.encode(speech))
     for stream in filter(None, (sound, video)):

@@ -1,5 +1,6 @@
 import os
 import tracemalloc
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 
 from pipeline.errors import ClipRejected, UserError
-from pipeline.video import is_silent, probe, read_audio, read_frames, stream_frames, write_video
+from pipeline.video import AHEAD, is_silent, probe, read_audio, read_frames, stream_frames, write_video
 
 # Sound and pictures of test clips in each container, as they are usual there.
 CODECS = {
@@ -164,6 +165,35 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_video(tmp_path / "clip.mp4", breaking(), 25)
     assert not list(tmp_path.iterdir())
+
+
+def test_few_frames_wait_for_the_encoder(tmp_path):
+    pictures, most = [], 0
+
+    def drawn():
+        nonlocal most
+        for _ in range(60):
+            picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+            pictures.append(weakref.ref(picture))
+            most = max(most, sum(known() is not None for known in pictures))
+            yield picture
+
+    write_video(tmp_path / "clip.mp4", drawn(), 25)
+    assert most <= AHEAD + 3
+
+
+def test_what_the_encoder_stumbles_over_is_raised_where_frames_are_drawn(tmp_path):
+    """A frame of float numbers among others: no video, and no more frames than those that waited."""
+    drawn = []
+
+    def pictures():
+        for n in range(100):
+            drawn.append(n)
+            yield np.zeros((64, 64, 3), np.float32 if n == 5 else np.uint8)
+
+    with pytest.raises(ValueError):
+        write_video(tmp_path / "clip.mp4", pictures(), 25)
+    assert len(drawn) <= 5 + AHEAD + 2 and not list(tmp_path.iterdir())
 
 
 def test_equal_frames_give_equal_files(tmp_path):
