@@ -23,6 +23,8 @@ LEAST = (3, 8)
 BORDER = 1 / 12
 # In distances of the eyes: how far jaws drop, the deviation of the blur at a mask's edge, and that of a colour's mean.
 JAW_DROP, FEATHER, COLOUR_MEAN = 0.25, 0.12, 0.35
+# Pixels about what is drawn: cubic interpolation reaches over two, and one stays empty.
+REACH = 3
 # Cheeks and jaw: what speech moves lies within.
 LOWER_FACE = slice(2, 15)
 
@@ -82,6 +84,11 @@ def put_back(photo: np.ndarray, matrix: np.ndarray, colour: np.ndarray, change: 
     the colour, which means nothing where nothing is drawn: networks often leave it grey, and lips beside it would turn grey.
     """
     frame = photo.copy()
+    if not change.any():
+        return frame
+    rows, columns = (_spanned(change.any(axis=axis)) for axis in (1, 0))
+    colour, change = colour[rows, columns], change[rows, columns]
+    matrix = matrix - [[0, 0, columns.start], [0, 0, rows.start]]
     # By cubic interpolation to a few times the size, and by a linear one from there: as smooth as all cubic, and much faster.
     k = int(np.clip(round(1 / np.hypot(*matrix[:, 0])), 1, 4))
     layers = np.dstack([colour * change[..., None], change])
@@ -91,7 +98,7 @@ def put_back(photo: np.ndarray, matrix: np.ndarray, colour: np.ndarray, change: 
     fine *= np.divide(limited, beyond, out=np.zeros_like(limited), where=beyond > 0)
     # Pixel centres lie at whole numbers: enlarging by k moves x to k·x + (k − 1)/2.
     inverse = cv2.invertAffineTransform(k * matrix + np.array([[0, 0, (k - 1) / 2]] * 2))
-    left, top, right, bottom = _bounds(fine[..., 3], inverse, photo.shape)
+    left, top, right, bottom = _bounds(fine.shape, inverse, photo.shape)
     if left < right and top < bottom:
         part = frame[top:bottom, left:right]
         drawn = drawn_through(fine, inverse - [[0, 0, left], [0, 0, top]], (right - left, bottom - top))
@@ -100,19 +107,20 @@ def put_back(photo: np.ndarray, matrix: np.ndarray, colour: np.ndarray, change: 
     return frame
 
 
-def _bounds(change: np.ndarray, inverse: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The rectangle of the photo in which a map (S, S) is not 0: left, top, right, bottom, the last ones beyond it.
+def _spanned(there: np.ndarray) -> slice:
+    """From the first to the last true value of a line, and REACH more on either side."""
+    places = np.flatnonzero(there)
+    return slice(max(0, places[0] - REACH), places[-1] + 1 + REACH)
 
-    inverse: (2, 3), map → photo; shape: the photo's.
+
+def _bounds(shape: tuple[int, ...], inverse: np.ndarray, photo_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The rectangle of the photo in which an image of `shape` lies: left, top, right, bottom, the last ones beyond it.
+
+    inverse: (2, 3), image → photo.
     """
-    y, x = (np.flatnonzero(change.any(axis=axis)) for axis in (1, 0))
-    if not len(x):
-        return 0, 0, 0, 0
-    # Interpolation reaches a pixel farther.
-    corners = np.array([(a, b) for a in (x[0] - 1, x[-1] + 1) for b in (y[0] - 1, y[-1] + 1)])
-    there = apply_similarity(inverse, corners)
-    first, last = np.floor(there.min(axis=0)).astype(int), np.ceil(there.max(axis=0)).astype(int)
-    height, width = shape[:2]
+    corners = apply_similarity(inverse, np.array([(x, y) for x in (0, shape[1] - 1) for y in (0, shape[0] - 1)]))
+    first, last = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
+    height, width = photo_shape[:2]
     return max(0, first[0]), max(0, first[1]), min(width, last[0] + 1), min(height, last[1] + 1)
 
 
