@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.evaluation.action_units import Counts, count, pooled, score
 from pipeline.features.action_units.units import AUS as MEASURED
 from pipeline.features.action_units.units import ActionUnits, without_missing
@@ -19,7 +20,7 @@ from pipeline.papers.chen_s.action_units import (
     lower_face,
 )
 from pipeline.papers.chen_s.labels import au_labels
-from pipeline.training.data import ClipStore, images_to_tensor
+from pipeline.training.data import ClipStore
 from pipeline.training.trained import load_network
 
 SPLITS = ("train", "test_sentences", "test")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from pipeline.blocks.composition import Frames
+from pipeline.blocks.images import tensor_to_images
 from pipeline.papers.interface import Drawn
-from pipeline.training.data import tensor_to_images
 
 
 def drawn(frames: Frames) -> Iterator[Drawn]:

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from pipeline.parameter_types import Schedule
-from pipeline.training.data import ClipStore
-from pipeline.training.initial import Initial
+if TYPE_CHECKING:  # who only draws by networks does without pandas and Pydantic, which take half a second to load
+    from pipeline.parameter_types import Schedule
+    from pipeline.training.data import ClipStore
+    from pipeline.training.initial import Initial
 
 # What a generator makes: frames, or a named tuple of them and of the maps that they were composed from, if they were.
 Fake = Tensor | tuple[Tensor | None, ...]
@@ -68,7 +69,7 @@ class Phase:
     steps: int | None = None
 
     @classmethod
-    def of(cls, lasting: Schedule, batches: Batches, *args: Any, **kwargs: Any) -> "Phase":
+    def of(cls, lasting: "Schedule", batches: Batches, *args: Any, **kwargs: Any) -> "Phase":
         """With as many epochs as parameters say, or as their steps take with these batches."""
         return cls(lasting.epochs or -(-lasting.steps // len(batches)), *args, steps=lasting.steps, **kwargs)
 
@@ -89,7 +90,7 @@ class Recipe:
 
     parameters: str
     seed: int
-    store: ClipStore
+    store: "ClipStore"
     batches: Batches
     objective: Callable[[dict[str, float]], Objective]
     settings: Any
@@ -101,7 +102,7 @@ class Recipe:
     half_rate: int | None = None
     precision: str | None = None
     averaging: float = 0
-    initial: Initial | None = None
+    initial: "Initial | None" = None
 
 
 class NothingToLearn(Exception):

@@ -12,8 +12,8 @@ from pipeline.blocks.composition import (
     frames_of,
     terms_with,
 )
+from pipeline.blocks.images import images_to_tensor
 from pipeline.papers.images import drawn
-from pipeline.training.data import images_to_tensor
 
 SHAPE = (2, 5, 4, 8, 8)
 

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import AdamW
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.evaluation.emotion_classifier.network import Batch, EmotionClassifier, EmotionRecognition, Settings
 from pipeline.parameters import Parameters
-from pipeline.training.data import ClipStore, Excerpts, images_to_tensor
+from pipeline.training.data import ClipStore, Excerpts
 from pipeline.training.recipe import NothingToLearn, Phase, Recipe
 
 # How far training clips are moved, for faces differ in shape and place, and a few subjects are all that is seen of them: shares

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.evaluation.emotion_classifier.network import EmotionClassifier, Settings
-from pipeline.training.data import images_to_tensor
 from pipeline.training.trained import load_network, reason_skipped
 
 

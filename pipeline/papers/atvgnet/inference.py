@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from pipeline.blocks.inference import NATIVE_BFLOAT16, in_blocks
 from pipeline.papers.atvgnet.layers import Residual
 from pipeline.papers.atvgnet.vg_net import VGNet
 
@@ -28,7 +29,7 @@ def for_inference(network: VGNet) -> VGNet:
         if isinstance(block, Residual):
             block.layers = nn.Sequential(*(Winograd(m) if isinstance(m, nn.Conv2d) else m for m in block.layers))
     network.heads = in_blocks(network.heads)
-    if torch.cpu._is_avx512_bf16_supported():
+    if NATIVE_BFLOAT16:
         network.to(torch.bfloat16, memory_format=torch.channels_last)
     return network.requires_grad_(False)
 
@@ -71,17 +72,3 @@ class Winograd(nn.Module):
     def _gather(m: Tensor, out: Tensor) -> None:
         torch.add(m[0], m[1] + m[2], out=out[0])
         torch.sub(m[1] - m[2], m[3], out=out[1])
-
-
-def in_blocks(convolution: nn.Conv2d) -> nn.Sequential:
-    """The same convolution for 2×2 pixels at a time: one of stride 2 with four times the filters, each the kernel at another
-    place. Four filters leave three quarters of a vector register empty, sixteen fill it."""
-    size, filters = convolution.kernel_size[0], convolution.out_channels
-    blocks = nn.Conv2d(convolution.in_channels, 4 * filters, size + 1, 2, convolution.padding)
-    with torch.no_grad():
-        blocks.weight.zero_()
-        for k in range(4):
-            y, x = divmod(k, 2)
-            blocks.weight[k::4, :, y : y + size, x : x + size] = convolution.weight
-        blocks.bias.copy_(convolution.bias.repeat_interleave(4))
-    return nn.Sequential(blocks, nn.PixelShuffle(2))

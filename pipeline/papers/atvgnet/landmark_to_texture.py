@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch.optim import Adam
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.features.landmarks import MIRRORED
 from pipeline.papers.atvgnet import at_net
 from pipeline.papers.atvgnet.speak import speak
@@ -14,7 +15,7 @@ from pipeline.papers.atvgnet.vg_net import LandmarkToTexture, Settings, Video, a
 from pipeline.papers.seam import Seam
 from pipeline.parameters import Parameters
 from pipeline.training.augmentation import augment_some
-from pipeline.training.data import WATCHED, ClipStore, Excerpts, held, images_to_tensor
+from pipeline.training.data import WATCHED, ClipStore, Excerpts, held
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import load_network

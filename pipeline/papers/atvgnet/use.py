@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.papers.atvgnet import at_net, vg_net
 from pipeline.papers.atvgnet.inference import for_inference
 from pipeline.papers.atvgnet.speak import speak
 from pipeline.papers.cascade import cascade
 from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Networks, Use, pieces
-from pipeline.training.data import images_to_tensor
 
 
 def load(name: str, network: Networks, preprocessing: dict[str, Any]) -> Use:

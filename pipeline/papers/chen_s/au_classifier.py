@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Adam
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.papers.chen_s.action_units import (
     AU_LOSS,
     AUClassifier,
@@ -20,7 +21,7 @@ from pipeline.papers.chen_s.action_units import (
 )
 from pipeline.papers.chen_s.labels import LabelledExcerpts
 from pipeline.parameters import Parameters
-from pipeline.training.data import ClipStore, images_to_tensor
+from pipeline.training.data import ClipStore
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 

@@ -11,6 +11,7 @@ import torch
 from torch.optim import Adam
 
 from pipeline.blocks.composition import terms_with
+from pipeline.blocks.images import images_to_tensor
 from pipeline.blocks.perceptual import load_vgg19
 from pipeline.features.windows import mfcc_windows
 from pipeline.papers.chen_s.action_units import (
@@ -25,7 +26,7 @@ from pipeline.papers.chen_s.labels import au_labels
 from pipeline.papers.chen_s.networks import Excerpt, Generator, Settings, TalkingHead
 from pipeline.parameters import Parameters
 from pipeline.training.augmentation import augment_some
-from pipeline.training.data import WATCHED, ClipStore, Excerpts, images_to_tensor
+from pipeline.training.data import WATCHED, ClipStore, Excerpts
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import WEIGHTS, load_network

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.features.windows import mfcc_windows
 from pipeline.papers.chen_s.networks import Generator, Settings
 from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Driving, Networks, Use, pieces
-from pipeline.training.data import images_to_tensor
 
 
 def load(name: str, network: Networks, preprocessing: dict[str, Any]) -> Use:

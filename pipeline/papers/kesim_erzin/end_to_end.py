@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.optim import Adam
 
 from pipeline.blocks.composition import terms_with
+from pipeline.blocks.images import heatmaps_to_tensor, images_to_tensor
 from pipeline.features.windows import columns_per_frame, mel_windows, window_columns
 from pipeline.papers.kesim_erzin.networks import NOISE_SIZE, Clip, KesimErzin, Settings
 from pipeline.parameters import Parameters
 from pipeline.training.augmentation import augment_some
-from pipeline.training.data import WATCHED, ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
+from pipeline.training.data import WATCHED, ClipStore, Excerpts
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.blocks.images import heatmaps_to_tensor, images_to_tensor
 from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.smoothing import averaged
 from pipeline.features.windows import columns_per_frame, mel_windows
 from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Driving, Networks, Use, pieces
 from pipeline.papers.kesim_erzin.networks import Clip, Generator, Settings, noise_vector
-from pipeline.training.data import heatmaps_to_tensor, images_to_tensor
 
 
 def load(name: str, network: Networks, preprocessing: dict[str, Any]) -> Use:

@@ -8,6 +8,7 @@ import torch
 from torch.optim import Adam
 
 from pipeline.blocks.composition import terms_with
+from pipeline.blocks.images import images_to_tensor
 from pipeline.blocks.perceptual import load_vgg19
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.features.landmarks import MOUTH
@@ -15,7 +16,7 @@ from pipeline.papers.maity.inputs import draw_noise, heard, prepared
 from pipeline.papers.maity.networks import EmotionalTalkingFace, Excerpt, Settings, mouth_mask
 from pipeline.parameters import Parameters
 from pipeline.training.augmentation import augment_some
-from pipeline.training.data import ClipStore, Excerpts, images_to_tensor
+from pipeline.training.data import ClipStore, Excerpts
 from pipeline.training.initial import initial
 from pipeline.training.recipe import NothingToLearn, Phase, Recipe
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.papers.images import drawn
 from pipeline.papers.interface import Drawn, Driving, Networks, Use, pieces
 from pipeline.papers.maity.inputs import draw_noise, heard, prepared
 from pipeline.papers.maity.networks import Generator, Settings
-from pipeline.training.data import images_to_tensor
 
 
 def load(name: str, network: Networks, preprocessing: dict[str, Any]) -> Use:

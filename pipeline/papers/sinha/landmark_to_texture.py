@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.optim import Adam
 
+from pipeline.blocks.images import heatmaps_to_tensor, images_to_tensor
 from pipeline.features.blinks import blink_events
 from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.landmarks import eye_aspect_ratio, inter_ocular_distance
@@ -16,7 +17,7 @@ from pipeline.papers.sinha.speak import speak_without_blinks
 from pipeline.papers.sinha.texture_net import LandmarkToTexture, Settings, Video, pixel_mask
 from pipeline.parameters import Parameters
 from pipeline.training.augmentation import augment_some
-from pipeline.training.data import WATCHED, ClipStore, Excerpts, heatmaps_to_tensor, images_to_tensor
+from pipeline.training.data import WATCHED, ClipStore, Excerpts
 from pipeline.training.initial import initial
 from pipeline.training.recipe import Phase, Recipe
 from pipeline.training.trained import load_network

@@ -82,12 +82,15 @@ class TextureGenerator(nn.Module):
 
     def forward(self, photo: Tensor, photo_landmarks: Tensor, landmarks: Tensor) -> Frames:
         """photo (3, S, S) in −1 … 1; landmark images (1, S, S) of the photo and (T, 1, S, S) of the frames, in 0 … 1."""
+        features = self.features(photo, photo_landmarks, landmarks)
+        # Eq. 6 with `change` = 1 − att: the paper's attention is 1 where the photo stays, `change` is 1 where it is drawn anew.
+        return composed(self.colour(features), self.change(features), photo)
+
+    def features(self, photo: Tensor, photo_landmarks: Tensor, landmarks: Tensor) -> Tensor:
+        """What both heads see: (T, C, S, S)."""
         motion = self.landmark_encoder(landmarks) - self.landmark_encoder(photo_landmarks[None])
         photos = photo.expand(len(landmarks), -1, -1, -1)
-        features = self.encoder_decoder(torch.cat([motion, photos], dim=1))
-        colour, change = self.colour(features), self.change(features)
-        # Eq. 6 with `change` = 1 − att: the paper's attention is 1 where the photo stays, `change` is 1 where it is drawn anew.
-        return composed(colour, change, photo)
+        return self.encoder_decoder(torch.cat([motion, photos], dim=1))
 
 
 class PatchDiscriminator(nn.Sequential):

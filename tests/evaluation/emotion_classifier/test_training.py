@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from benchmarks.made_up import write_abouts
+from pipeline.blocks.images import images_to_tensor
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.errors import UserError
 from pipeline.evaluation.emotion_classifier.training import LabelledClips, changed, recipe
 from pipeline.evaluation.emotion_classifier.use import load, recognise
-from pipeline.training.data import ClipStore, images_to_tensor
+from pipeline.training.data import ClipStore
 from pipeline.training.recipe import NothingToLearn
 from stages import emotion_classifier
 

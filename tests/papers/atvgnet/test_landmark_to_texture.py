@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.blocks.images import tensor_to_images
 from pipeline.errors import UserError
 from pipeline.papers.atvgnet.inference import for_inference
 from pipeline.papers.atvgnet.landmark_to_texture import VideoExcerpts, mirrored
 from pipeline.papers.atvgnet.vg_net import LandmarkToTexture, Settings, VGNet, about_centre
-from pipeline.training.data import ClipStore, tensor_to_images
+from pipeline.training.data import ClipStore
 from pipeline.training.trained import load_network
 
 WEIGHTS = {"pixel": 10.0, "sequence": 1.0, "landmark": 1.0}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.papers.atvgnet.inference import Winograd, for_inference, in_blocks
+from pipeline.papers.atvgnet.inference import Winograd, for_inference
 from pipeline.papers.atvgnet.vg_net import (
     ConvGRU,
     Discriminator,
@@ -126,12 +126,6 @@ def test_the_fast_copy_generates_the_same_frames(vgnet):
     assert (plain.image - fast.image).abs().max() < 4 / 127.5
     assert plain.image.std() > 0.1 and not state.hidden.requires_grad
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in vgnet.modules())  # the original is left as it was
-
-
-def test_a_convolution_in_blocks_is_the_same():
-    torch.manual_seed(0)
-    convolution, x = torch.nn.Conv2d(3, 4, 7, padding=3), torch.randn(2, 3, 10, 12)
-    torch.testing.assert_close(in_blocks(convolution)(x), convolution(x))
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (8, 8), (6, 10)])

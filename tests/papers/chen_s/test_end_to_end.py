@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.blocks.images import images_to_tensor
 from pipeline.corpus.shards import in_shards, shard_of
 from pipeline.corpus.tables import frames_table, write_table_shard
 from pipeline.errors import UserError
 from pipeline.papers.chen_s.action_units import AUS, AUClassifier, AUClassifierSettings, AudioToAU, AudioToAUSettings
 from pipeline.papers.chen_s.end_to_end import TalkingExcerpts
 from pipeline.papers.chen_s.networks import Generator, Settings
-from pipeline.training.data import ClipStore, images_to_tensor
+from pipeline.training.data import ClipStore
 from pipeline.training.trained import WEIGHTS as NETWORK
 from pipeline.training.trained import fields_of, load_network, save_network
 

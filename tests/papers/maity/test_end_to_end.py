@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pipeline.blocks.images import tensor_to_images
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.errors import UserError
@@ -16,7 +17,7 @@ from pipeline.papers.maity.end_to_end import EmotionExcerpts
 from pipeline.papers.maity.inputs import heard, prepared
 from pipeline.papers.maity.networks import FRAME_SAMPLES, WINDOW, Generator, Settings
 from pipeline.training import augmentation, runner
-from pipeline.training.data import ClipStore, tensor_to_images
+from pipeline.training.data import ClipStore
 from pipeline.training.recipe import NothingToLearn
 from pipeline.training.trained import load_network, read_trained
 

@@ -1,21 +1,31 @@
 """The texture networks and their losses against the paper's text and equations (Sinha 2020, §III-C, §IV)."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from pipeline.blocks.images import heatmaps_to_tensor, images_to_tensor
+from pipeline.features.heatmap import landmark_heatmaps
 from pipeline.features.landmarks import LEFT_EYE, MOUTH
+from pipeline.papers.sinha.inference import TextureInUse
 from pipeline.papers.sinha.texture_net import (
     Frames,
     LandmarkToTexture,
     Settings,
+    TextureGenerator,
     Video,
     attention_loss,
     pixel_loss,
     pixel_mask,
     texture_temporal_loss,
 )
+from pipeline.photo import face_of
+from pipeline.systems.system import load_system
+from pipeline.training.trained import build, read_card
 
+SHIPPED = Path(__file__).parents[3] / "pretrained" / "sinha"
 SMALL = Settings(width=0.0625, sigma=1.0)
 
 
@@ -181,3 +191,22 @@ def test_regularisation_alone_turns_to_the_photo():
         loss.backward()
         optimizer.step()
     assert model.generate(example).change.mean().item() < 0.5 * before
+
+
+def test_in_use_what_ships_draws_the_same_to_within_two_grey_levels(portrait):
+    """In bfloat16, where the machine has it; and both heads as one convolution of blocks of pixels. A mouth that opens."""
+    card = read_card(SHIPPED)["networks"]["landmark_to_texture"]
+    plain = build(SHIPPED / "landmark_to_texture.safetensors", card["settings"], TextureGenerator, Settings)
+    face = face_of(load_system(SHIPPED), portrait, "portrait.png")
+    moved = np.repeat(face.landmarks[None], 4, axis=0)
+    moved[:, [*range(5, 12), *range(55, 60), *range(65, 68)], 1] += 2 * np.arange(4)[:, None]
+    heatmaps = heatmaps_to_tensor(
+        landmark_heatmaps(np.concatenate([face.landmarks[None], moved]), 128, card["settings"]["sigma"])
+    )
+    given = images_to_tensor(face.crop[None])[0], heatmaps[0], heatmaps[1:]
+    with torch.inference_mode():
+        wanted, used = plain(*given), TextureInUse(plain)(*given)
+    assert (wanted.image[3] - wanted.image[0]).abs().max() > 0.2
+    difference = 127.5 * (wanted.image - used.image).abs()
+    assert difference.max() < 2 and difference.mean() < 0.1
+    assert 255 * (wanted.change - used.change).abs().max() < 4
