@@ -56,15 +56,9 @@ class HeldOutClips:
 
     def driving(self, clip: str, system: System) -> Driving:
         """What drives a system to say what the clip says, from the clip's first frame."""
-        landmarks, needs = self.landmarks(clip), system.needs
-        features = system.speech(self.speech(clip), self.sample_rate, len(landmarks))
-        emotion = self.emotion(clip) if "emotion" in needs else None
-        return Driving(
-            len(landmarks),
-            landmarks[0],
-            landmarks=landmarks if "landmarks" in needs else None,
-            emotion=emotion,
-            **features,
+        landmarks, sound = self.landmarks(clip), self.speech(clip)
+        return system.driving(
+            len(landmarks), landmarks[0], sound, self.sample_rate, landmarks=landmarks, emotion=self.emotion(clip)
         )
 
 
@@ -159,10 +153,9 @@ def silence(system: System, clips: HeldOutClips, seed: int) -> Iterator[tuple[st
     n_frames = round(SILENCE_S * system.preprocessing.fps)
     for clip in in_shards(silent_clips(clips)):
         n_samples = round(SILENCE_S * clips.sample_rate)
-        noise = NOISE * np.random.default_rng(seed_of(clip, seed)).standard_normal(n_samples)
-        features = system.speech(noise.astype(np.float32), clips.sample_rate, n_frames)
-        emotion = clips.emotion(clip) if "emotion" in system.needs else None
-        driving = Driving(n_frames, clips.landmarks(clip)[0], emotion=emotion, **features)
+        noise = (NOISE * np.random.default_rng(seed_of(clip, seed)).standard_normal(n_samples)).astype(np.float32)
+        photo_landmarks, emotion = clips.landmarks(clip)[0], clips.emotion(clip)
+        driving = system.driving(n_frames, photo_landmarks, noise, clips.sample_rate, emotion=emotion)
         yield clip, drawn_frames(system, clips.crops[clip][0], driving, seed_of(clip, seed))
 
 

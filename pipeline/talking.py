@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.errors import ClipRejected, UserError
 from pipeline.features.smoothing import steadied
-from pipeline.papers.interface import Drawn, Driving
+from pipeline.papers.interface import Drawn
 from pipeline.papers.registry import SYSTEMS
 from pipeline.photo import face_of, read_photo
 from pipeline.refusal import People, refuse
@@ -161,14 +161,7 @@ def talk(
         landmarks, n_frames = follow(found.landmarks, driver)[shown], len(shown)
         if n_speech and abs(n_driver - n_speech) > 1:
             notes.append(_said_of_lengths(n_driver / own_fps, n_speech / own_fps, fit))
-    features = {} if sound is None else system.speech(sound, SOUND_RATE, n_frames)
-    driving = Driving(
-        n_frames,
-        found.landmarks,
-        landmarks=landmarks,
-        emotion=(emotion or "NEU") if "emotion" in system.needs else None,
-        **features,
-    )
+    driving = system.driving(n_frames, found.landmarks, sound, SOUND_RATE, landmarks, emotion)
     if sound is not None:
         sound = sound[: round(n_frames / own_fps * SOUND_RATE)]
     if crop:

@@ -33,9 +33,26 @@ class System:
         """Pixels of a frame's side."""
         return self.preprocessing.image_size
 
-    def speech(self, waveform: np.ndarray, sample_rate: int, n_frames: int) -> dict[str, np.ndarray]:
-        """The features of speech that drive the system; see `Preprocessing.speech`."""
-        return self.preprocessing.speech(waveform, sample_rate, n_frames, self.needs)
+    def driving(
+        self,
+        n_frames: int,
+        photo_landmarks: np.ndarray,
+        sound: np.ndarray | None,
+        sample_rate: int,
+        landmarks: np.ndarray | None = None,
+        emotion: str | None = None,
+    ) -> Driving:
+        """What drives the system, of all that there is; what it does not need is left out.
+
+        sound: float in −1 … 1, (samples,) at `sample_rate` Hz. emotion: None = neutral. The others: as of `Driving`.
+        """
+        return Driving(
+            n_frames,
+            photo_landmarks,
+            landmarks=landmarks if "landmarks" in self.needs else None,
+            emotion=(emotion or "NEU") if "emotion" in self.needs else None,
+            **({} if sound is None else self.preprocessing.speech(sound, sample_rate, n_frames, self.needs)),
+        )
 
     @property
     def key(self) -> str:
