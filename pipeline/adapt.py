@@ -174,9 +174,9 @@ def cut(video: Path, corpus: Path, fps: float, sample_rate: int) -> None:
             soundfile.write(corpus / f"{name}.wav", heard, sample_rate, "FLOAT")
             names.append(name)
     except ClipRejected as problem:
-        raise UserError(f"--video: {problem}") from problem
+        raise UserError(problem.detail or problem.reason) from problem
     if len(names) < LEAST_S // PIECE_S:
-        raise UserError(f"--video: {video} is shorter than {LEAST_S} s; one to five minutes are best")
+        raise UserError(f"{video} is shorter than {LEAST_S} s; one to five minutes are best")
     tested, validated = round(len(names) / 5), max(1, round(len(names) / 20))
     splits = ["test_sentences"] * tested + ["validation"] * validated + ["train"] * len(names)
     with (corpus / "clips.csv").open("w", newline="") as file:
@@ -208,7 +208,7 @@ def run_stage(stage: str, work: Path, video: Path) -> None:
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or [f"{stage} failed"]
-        raise UserError(f"--video: {video}: {said[-1].removeprefix('error: ')}")
+        raise UserError(f"{video}: {said[-1].removeprefix('error: ')}")
 
 
 def check_person(work: Path, video: Path, fps: float) -> None:
@@ -216,19 +216,19 @@ def check_person(work: Path, video: Path, fps: float) -> None:
     rejected = pd.read_parquet(work / "data" / "landmarks" / "rejected.parquet")
     others, found = rejected[rejected["reason"] == "another_person"], Tables(work / "data" / "landmarks" / "faces")
     if len(others):
-        raise UserError(f"--video: {video} shows several people (another_person: {others['detail'].iloc[0]})")
+        raise UserError(f"{video} shows several people (another_person: {others['detail'].iloc[0]})")
     if len(rejected) > len(found):
         example = rejected.iloc[0]
-        raise UserError(f"--video: {video}: most of it cannot be used ({example['reason']}: {example['detail']})")
+        raise UserError(f"{video}: most of it cannot be used ({example['reason']}: {example['detail']})")
     several = np.mean(np.concatenate([found[clip]["n_faces"] > 1 for clip in found]))
     if several > SEVERAL:
-        raise UserError(f"--video: {video} shows several faces in {several:.0%} of its frames; one person is needed")
+        raise UserError(f"{video} shows several faces in {several:.0%} of its frames; one person is needed")
     before = None
     for clip in sorted(found):
         # The stage compares faces within a piece; between them a cut would go unseen.
         now = embedding(next(stream_frames(work / "corpus" / f"{clip}.mp4", fps)), found.landmarks(clip)[0])
         if before is not None and np.linalg.norm(now - before) > ANOTHER:
-            raise UserError(f"--video: {video} shows several people (another_person: from {int(clip[3:7])} s on)")
+            raise UserError(f"{video} shows several people (another_person: from {int(clip[3:7])} s on)")
         before = now
 
 

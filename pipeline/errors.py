@@ -14,7 +14,10 @@ OUT_OF_SPACE = {
 
 
 class UserError(Exception):
-    """Nothing can go on. The message is one line: what is wrong, with the file or key, and the mend."""
+    """Nothing can go on. The message is one line: what is wrong, and the mend.
+
+    It begins with the file, where its content is at fault, and with the option or key (`--size: …`), where the choice is.
+    """
 
 
 class ClipRejected(Exception):
@@ -38,11 +41,11 @@ def one_line_errors(main: Callable[..., None]) -> Callable[..., None]:
         except UserError as error:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
-            print("interrupted; run again: what is done is kept", file=sys.stderr)
+            print("interrupted; what is finished is kept, and nothing half made is left", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
             if error.errno not in OUT_OF_SPACE:
                 raise
-            sys.exit(f"error: {OUT_OF_SPACE[error.errno]}; make room and run again: what is done is kept")
+            sys.exit(f"error: {OUT_OF_SPACE[error.errno]}; make room and run again: what is finished is kept")
 
     return command

@@ -43,8 +43,8 @@ from pipeline.corpus.layouts import EMOTIONS
 from pipeline.errors import UserError, one_line_errors
 from pipeline.jobs import ALONE, COLUMNS, FOLDER, Job, plan
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
-from pipeline.refusal import people_in
-from pipeline.systems.card import find_system
+from pipeline.refusal import REFUSE, people_in
+from pipeline.systems.card import find_system, known_systems
 from pipeline.talking import (
     CONTAINERS,
     DATA,
@@ -56,9 +56,7 @@ from pipeline.talking import (
     load_system,
     talk,
 )
-from pipeline.training.trained import CARD, read_card
 
-PRETRAINED = Path("pretrained")
 loaded, protected = cache(load_system), cache(people_in)
 
 
@@ -117,18 +115,16 @@ def list_systems(data: Path) -> str:
     measured = Path("metrics/evaluation.json")
     figures = json.loads(measured.read_text()) if measured.exists() else {}
     rows = [("system", "driven by", "paper", "state")]
-    for name in [*SYSTEMS, *(str(path.parent) for path in sorted(PRETRAINED.glob(f"*/{CARD}")))]:
-        system = name
-        try:
-            card = read_card(find_system(name, data))
-            system = card["system"]
+    for name, card, fault in known_systems(data):
+        system = card["system"] if card else name
+        if card:
             train = card["corpus"]["splits"]["train"]
             state = f"trained on {train['clips']} clips of {train['subjects']} people"
             fared = figures.get(name, {}) if name in SYSTEMS else card["metrics"]
             if fared.get("lmd") is not None:
                 state += f"; LMD {fared['lmd']:.2f} px"
-        except UserError as error:
-            state = f"not trained: dvc repro system_{name}" if name in SYSTEMS else str(error)
+        else:
+            state = f"not trained: dvc repro system_{name}" if name in SYSTEMS else fault
         known = system in SYSTEMS
         driven_by = " + ".join(sorted(SYSTEMS[system].needs)) if known else "–"
         rows.append((name, driven_by, paper(PAPER_OF[system]).title.split(",")[0] if known else "–", state))
@@ -150,8 +146,7 @@ def arguments() -> argparse.Namespace:
     add("--compare", action="store_true", help="all systems side by side in one video")
     face = "which of a photo's faces speaks: left, right, largest, or a number from the left (default: %(default)s)"
     add("--face", default="largest", metavar="WHICH", help=face)
-    refuse = "a folder of photos of people who must not be animated: a photo that shows one of them is refused"
-    add("--refuse", type=Path, metavar="FOLDER", help=refuse)
+    add("--refuse", type=Path, metavar="FOLDER", help=REFUSE)
     add = parser.add_argument_group("how it looks").add_argument
     add("--crop", action="store_true", help="show the crop of the face alone, not the whole photo")
     add(

@@ -77,18 +77,16 @@ def read_table(path: Path) -> list[Row]:
             file.seek(0)
             lines = [[value.strip() for value in line] for line in csv.reader(file, delimiter=delimiter)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--jobs: {path} cannot be read as a table ({error})") from error
+        raise UserError(f"{path} cannot be read as a table ({error})") from error
     columns, *lines = lines or [[]]
     columns = [name.lower() for name in columns]
     if unknown := [name for name in columns if name not in COLUMNS]:
-        raise UserError(f"--jobs: {path} has a column {unknown[0]!r}, which is none of {', '.join(COLUMNS)}")
+        raise UserError(f"{path} has a column {unknown[0]!r}, which is none of {', '.join(COLUMNS)}")
     if beyond := [n for n, line in enumerate(lines, start=2) if any(line[len(columns) :])]:
-        raise UserError(
-            f"--jobs: {path}, line {beyond[0]} has more values than columns; quote those with commas in them"
-        )
+        raise UserError(f"{path}, line {beyond[0]} has more values than columns; quote those with commas in them")
     rows = [{name: value for name, value in zip(columns, line, strict=False) if value} for line in lines]
     if not any(rows):
-        raise UserError(f"--jobs: {path} has no row")
+        raise UserError(f"{path} has no row")
     return [_read(row, path.parent) for row in rows if row]
 
 

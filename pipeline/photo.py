@@ -1,7 +1,6 @@
 """The photo that a talking head is made from: read from a file, and its face found."""
 
 import io
-import logging
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,6 @@ from pipeline.files import check_file
 from pipeline.systems.preprocessing import UNSTEADY
 from pipeline.systems.system import System
 
-logger = logging.getLogger(__name__)
 pillow_heif.register_heif_opener()  # HEIC, as iPhones store photos
 
 # White of pictures whose numbers are not of 8 bits, the first that holds all of a picture's: of floats from 0 to 1, of 8 bits
@@ -49,11 +47,11 @@ class PhotoFace(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_photo(path: Path) -> np.ndarray:
-    """Decode a photo upright (EXIF orientation), in sRGB, transparency over white: uint8 RGB (H, W, 3).
+def read_photo(path: Path) -> tuple[np.ndarray, list[str]]:
+    """Decode a photo upright (EXIF orientation), in sRGB, transparency over white.
 
-    Of an animation the first picture is taken, and a warning is logged. Raises UserError where the file cannot be read as a
-    picture, or has more pixels than Pillow takes for harmless, 179 million.
+    Returns it as uint8 RGB (H, W, 3), and what one has to know of it, a line each: of an animation the first picture is taken.
+    Raises UserError where the file cannot be read as a picture, or has more pixels than Pillow takes for harmless, 179 million.
     """
     try:
         check_file(path)
@@ -73,9 +71,7 @@ def read_photo(path: Path) -> np.ndarray:
         raise UserError(f"{path} has more than {most:.0f} million pixels; save it smaller") from error
     except Exception as error:  # Pillow's decoders raise whatever they stumble over in damaged data
         raise UserError(f"{path} is damaged or cut off ({error}); copy it again, or save it as JPEG or PNG") from error
-    if count > 1:
-        logger.warning("%s holds %d pictures; the first is taken", path, count)
-    return picture
+    return picture, [f"{path} holds {count} pictures; the first is taken"] if count > 1 else []
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:

@@ -18,6 +18,8 @@ from pipeline.photo import read_photo
 # 210 pairs of faces in portraits it is for one), and one is refused for the other's sake: the mistake that does less harm.
 SAME = 0.6
 
+# What the commands say of their option.
+REFUSE = "a folder of photos of people who must not be animated: a photo that shows one of them is refused"
 # For each photo the embeddings (128,) of all faces in it.
 People = dict[Path, list[np.ndarray]]
 logger = logging.getLogger(__name__)
@@ -30,12 +32,12 @@ def people_in(folder: Path) -> People:
     over. Raises UserError where the folder does not exist or nobody is to be seen in it.
     """
     if not folder.is_dir():
-        raise UserError(f"--refuse: {folder} is not a folder; name one with photos of people who must not be animated")
+        raise UserError(f"{folder} is not a folder; name one with photos of people who must not be animated")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     people = {path: faces for path in files if (faces := _faces(path))}
     if not people:
         what = f"none of its {len(files)} files shows a face" if files else "it is empty"
-        raise UserError(f"--refuse: {folder} protects nobody: {what}; put a photo of each person there")
+        raise UserError(f"{folder} protects nobody: {what}; put a photo of each person there")
     return people
 
 
@@ -51,7 +53,7 @@ def refuse(photo: np.ndarray, landmarks: np.ndarray, people: People, path: Path)
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] <= SAME:
         raise UserError(
-            f"--image: {path} shows who must not be animated, by {nearest} (distance {distances[nearest]:.2f}; up to"
+            f"{path} shows who must not be animated, by {nearest} (distance {distances[nearest]:.2f}; up to"
             f" {SAME} it is one person); use a photo of somebody who agreed to it"
         )
 
@@ -59,13 +61,11 @@ def refuse(photo: np.ndarray, landmarks: np.ndarray, people: People, path: Path)
 def _faces(path: Path) -> list[np.ndarray]:
     """The embeddings of a photo's faces; none, and a warning, where it cannot be used."""
     try:
-        photo = read_photo(path)
+        photo, _ = read_photo(path)
     except UserError:
-        logger.warning("--refuse: %s protects nobody: it cannot be read as a picture", path)
+        logger.warning("%s protects nobody: it cannot be read as a picture", path)
         return []
     faces = [embedding(photo, predict_tilted_landmarks(photo, face.box)) for face in detect_faces(photo)]
     if not faces:
-        logger.warning(
-            "--refuse: %s protects nobody: no face was found; take a frontal photo, the face 80 px or more", path
-        )
+        logger.warning("%s protects nobody: no face was found; take a frontal photo, the face 80 px or more", path)
     return faces

@@ -212,7 +212,7 @@ def main() -> None:
     page = results_page([read_run(folder) for folder in args.runs], args.output)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(page)
-    print(f"{args.output}: {len(args.runs)} runs")
+    print(f"{args.output}: {len(args.runs)} run{'s' * (len(args.runs) > 1)}")
 
 
 if __name__ == "__main__":

@@ -146,12 +146,12 @@ def talk(
     check_choices(size, fps, fit, seed, emotion)
     check_drivers(system.name, system.needs, audio, driving_video, emotion)
     own_fps = system.preprocessing.fps
-    photo = read_photo(image)
+    photo, said = read_photo(image)
     found = face_of(system, photo, image, face)
     refuse(photo, found.in_photo, refused or {}, image)
     sound, heard = _sound(audio, driving_video, needed=bool(system.needs - {"landmarks", "emotion"}))
     n_frames = None if sound is None else max(1, round(len(sound) / SOUND_RATE * own_fps))
-    landmarks, notes = None, [*found.notes, *heard]
+    landmarks, notes = None, [*said, *found.notes, *heard]
     if driving_video and audio and "landmarks" not in system.needs:
         notes.append(f"{system.name} is driven by speech alone: {driving_video} is not looked at")
     if "landmarks" in system.needs:
@@ -330,7 +330,7 @@ def _sound(audio: Path | None, driving_video: Path | None, needed: bool) -> tupl
     except ClipRejected as problem:
         if problem.reason == "no_audio":
             return None, []
-        raise UserError(f"--driving-video: {problem.detail or problem.reason}") from problem
+        raise UserError(problem.detail or problem.reason) from problem
 
 
 def _driver_landmarks(system: System, video: Path) -> np.ndarray:
@@ -338,7 +338,7 @@ def _driver_landmarks(system: System, video: Path) -> np.ndarray:
     try:
         return system.preprocessing.video(video)
     except ClipRejected as problem:
-        raise UserError(f"--driving-video: {problem.detail or problem.reason}") from problem
+        raise UserError(problem.detail or problem.reason) from problem
 
 
 def _said_of_lengths(driver_s: float, speech_s: float, fit: Fit) -> str:

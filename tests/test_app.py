@@ -21,6 +21,7 @@ from pipeline.app import inputs, making
 from pipeline.app.making import Wish, before, enqueue
 from pipeline.errors import UserError
 from pipeline.features.detection import detect_face
+from pipeline.refusal import people_in
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = "pretrained/sinha"
@@ -133,6 +134,31 @@ def test_systems_that_ship_come_first_and_untrained_ones_name_their_command(tmp_
     assert choices[0].name == SHIPPED and choices[0].trained
     untrained = {choice.name: choice for choice in choices if not choice.trained}
     assert "dvc repro system_maity" in untrained["maity"].about and "not trained" in untrained["maity"].label
+
+
+def test_what_ships_but_cannot_be_used_says_why(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrained" / "half").mkdir(parents=True)
+    (tmp_path / "pretrained" / "half" / "card.yaml").write_text("form: [")
+    first = inputs.choices(tmp_path)[0]
+    assert first.label == "pretrained/half – cannot be used" and not first.trained
+    assert "is not the card of a trained system" in first.about
+
+
+def test_who_must_not_be_animated_is_refused_by_the_page_s_folder(photo, portrait, speech, tmp_path):
+    (tmp_path / "people").mkdir()
+    Image.fromarray(portrait[:, ::-1]).save(tmp_path / "people" / "eileen.png")
+    wish = Wish(SHIPPED, photo, speech, None, 1, None, crop=True, refused=people_in(tmp_path / "people"))
+    with pytest.raises(UserError, match=r"me\.png shows who must not be animated, by .*eileen\.png"):
+        making.make(making.Task(wish, tmp_path))
+    assert not (tmp_path / "talk.mp4").exists()
+
+
+def test_a_folder_that_protects_nobody_ends_the_page_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(sys, "argv", ["app", "--refuse", str(tmp_path / "nobody")])
+    with pytest.raises(SystemExit, match=r"^error: .*nobody is not a folder"):
+        command.main()
 
 
 def test_videos_are_made_one_by_one_each_in_its_own_folder(photo, speech, tmp_path):

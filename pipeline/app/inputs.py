@@ -11,15 +11,14 @@ import numpy as np
 import soundfile
 
 from pipeline.errors import ClipRejected, UserError
-from pipeline.generate import PRETRAINED
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
 from pipeline.photo import face_of, faces_in, read_photo
 from pipeline.shown import resized
 from pipeline.speech import read_speech
-from pipeline.systems.card import find_system
+from pipeline.systems.card import KnownSystem, find_system, known_systems
 from pipeline.systems.system import System, load_system
 from pipeline.talking import DATA, SOUND_RATE
-from pipeline.training.trained import CARD, read_card
+from pipeline.training.trained import CARD
 from pipeline.video import probe, read_audio
 
 MEGABYTES = {"photo": 20, "speech": 50, "driver": 200}  # of a file, at most
@@ -53,21 +52,21 @@ class Speech(NamedTuple):
 
 def choices(data: Path = DATA) -> list[Choice]:
     """The systems, those that ship first, then those that are trained here, then the others."""
-    shipped = [str(path.parent) for path in sorted(PRETRAINED.glob(f"*/{CARD}"))]
-    found = [_choice(name, data) for name in [*shipped, *SYSTEMS]]
-    return sorted(found, key=lambda choice: (choice.name not in shipped, not choice.trained))
+    found = [_choice(known) for known in known_systems(data)]
+    return sorted(found, key=lambda choice: (choice.name in SYSTEMS, not choice.trained))
 
 
-def _choice(name: str, data: Path) -> Choice:
-    try:
-        card = read_card(find_system(name, data))
-    except UserError:
-        about = f"{paper(PAPER_OF[name]).title}. Not trained here yet; this command does it: dvc repro system_{name}"
-        return Choice(name, f"{name} – not trained", False, SYSTEMS[name].needs, about)
-    train = card["corpus"]["splits"]["train"]
-    about = f"{card['title']}. Trained on {train['clips']} clips of {train['subjects']} people."
-    label = f"{card['system']} – ships with the project" if name not in SYSTEMS else f"{name} – trained here"
-    return Choice(name, label, True, frozenset(card["needs"]), about)
+def _choice(known: KnownSystem) -> Choice:
+    name, card, fault = known
+    if card:
+        train = card["corpus"]["splits"]["train"]
+        about = f"{card['title']}. Trained on {train['clips']} clips of {train['subjects']} people."
+        label = f"{name} – trained here" if name in SYSTEMS else f"{card['system']} – ships with the project"
+        return Choice(name, label, True, frozenset(card["needs"]), about)
+    if name not in SYSTEMS:
+        return Choice(name, f"{name} – cannot be used", False, frozenset(), fault)
+    about = f"{paper(PAPER_OF[name]).title}. Not trained here yet; this command does it: dvc repro system_{name}"
+    return Choice(name, f"{name} – not trained", False, SYSTEMS[name].needs, about)
 
 
 def loaded(name: str) -> System:
@@ -103,7 +102,7 @@ def check_size(kind: str, name: str, size: int) -> None:
 
 def receive_photo(path: Path) -> Photo:
     """Find the faces of a photo. Raises UserError where it is no picture, or shows no face that can be used."""
-    photo = read_photo(path)
+    photo, _ = read_photo(path)
     # Which reason there is, if there is one, every system says alike.
     face_of(loaded(choices()[0].name), photo, path)
     boxes = faces_in(photo)

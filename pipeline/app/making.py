@@ -1,11 +1,8 @@
 """Videos, made one at a time in a thread of its own; who comes later waits in line."""
 
-import logging
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import numpy as np
 
 from pipeline.app.inputs import loaded
 from pipeline.papers.interface import Drawn
+from pipeline.refusal import People
 from pipeline.report.pictures import with_landmarks
 from pipeline.shown import resized
 from pipeline.talking import Frame, Video, compare, talk
@@ -32,6 +30,7 @@ class Wish:
     face: int
     emotion: str | None
     crop: bool
+    refused: People | None = None
 
 
 @dataclass(frozen=True)
@@ -98,17 +97,17 @@ def stop_all() -> None:
 def make(task: Task) -> Made:
     """Make a video, and one of what the network sees. Raises UserError; Stopped where nobody waits for it any more."""
     wish, drawn = task.wish, []
-    with warnings_here() as warned:
-        video = talk(
-            loaded(wish.system),
-            wish.photo,
-            wish.speech,
-            driving_video=wish.driver,
-            face=wish.face,
-            emotion=wish.emotion,
-            crop=wish.crop,
-            fit="loop",
-        )
+    video = talk(
+        loaded(wish.system),
+        wish.photo,
+        wish.speech,
+        driving_video=wish.driver,
+        face=wish.face,
+        emotion=wish.emotion,
+        crop=wish.crop,
+        fit="loop",
+        refused=wish.refused,
+    )
     if task.stopped:  # its folder may be gone
         raise Stopped
     task.total, task.began = len(video), time.monotonic()
@@ -123,7 +122,7 @@ def make(task: Task) -> Made:
     path, path_of_seen = task.folder / "talk.mp4", task.folder / "seen.mp4"
     video.save(path, on_frame)
     seen(video, drawn).save(path_of_seen)
-    return Made(path, path_of_seen, drawn[0].change is not None, (*warned, *video.notes))
+    return Made(path, path_of_seen, drawn[0].change is not None, video.notes)
 
 
 def seen(video: Video, drawn: list[Drawn]) -> Video:
@@ -147,19 +146,3 @@ def seen(video: Video, drawn: list[Drawn]) -> Video:
 
     # From what goes in to what comes out.
     return compare({name: panel(images) for name, images in reversed(rows.items())})
-
-
-@contextmanager
-def warnings_here() -> Iterator[list[str]]:
-    """The warnings that this thread logs meanwhile, in words."""
-    said: list[str] = []
-    here = threading.get_ident()
-    handler = logging.Handler(logging.WARNING)
-    handler.addFilter(lambda record: record.thread == here)
-    handler.emit = lambda record: said.append(record.getMessage())
-    root = logging.getLogger("pipeline")
-    root.addHandler(handler)
-    try:
-        yield said
-    finally:
-        root.removeHandler(handler)

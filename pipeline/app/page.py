@@ -21,6 +21,7 @@ from pipeline.app.inputs import LONGEST_S, MEGABYTES, Choice, Photo, Speech, pla
 from pipeline.app.making import Made, Stopped, Task, Wish, before, enqueue, stop_all
 from pipeline.demo import example
 from pipeline.errors import OUT_OF_SPACE, UserError
+from pipeline.refusal import People
 
 HERE = Path(__file__).parent
 EMOTIONS = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "ANG": "angry", "DIS": "disgusted", "FEA": "afraid"}
@@ -31,8 +32,8 @@ MINUTES = LONGEST_S // 60
 class Visit:
     """One open page: what was given, what is being made, and the elements that change."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, refused: People | None):
+        self.folder, self.refused = folder, refused
         self.photo: Photo | None = None
         self.speech: Speech | None = None
         self.driver: Path | None = None
@@ -217,6 +218,7 @@ class Visit:
             self.face.value,
             self.emotion.value if "emotion" in choice.needs else None,
             self.crop.value,
+            self.refused,
         )
         self.task = enqueue(wish, self.work)
         self.bar.value, self.progress.visible = 0, True
@@ -339,8 +341,8 @@ async def limited(request: Request, answer: Callable):
     return await answer(request)
 
 
-def serve(host: str, port: int, opened: bool) -> None:
-    """Serve the page until Ctrl-C; every file of every visit is gone then."""
+def serve(host: str, port: int, opened: bool, refused: People | None) -> None:
+    """Serve the page until Ctrl-C; every file of every visit is gone then. refused: who must not be animated."""
     visits = Path(tempfile.mkdtemp(prefix="talking-head-"))
 
     @ui.page("/")
@@ -348,7 +350,7 @@ def serve(host: str, port: int, opened: bool) -> None:
         # Files have addresses: those of one visit must not be guessed by another.
         folder = visits / secrets.token_urlsafe(24)
         folder.mkdir()
-        visit = Visit(folder)
+        visit = Visit(folder, refused)
         ui.context.client.on_delete(visit.leave)
         ui.colors(primary="#0d5c63")
         ui.add_css(HERE / "page.css")

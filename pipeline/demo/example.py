@@ -52,7 +52,7 @@ def make_picture(video: Path, picture: Path) -> None:
     try:
         first, *others = map(Image.fromarray, stream_frames(video, 1000 / PICTURE_MS))
     except ClipRejected as problem:
-        raise UserError(f"--picture: {problem}") from problem
+        raise UserError(problem.detail or problem.reason) from problem
     first.save(picture, save_all=True, append_images=others, duration=PICTURE_MS, loop=0, quality=80, method=6)
     print(f"{picture}: {1 + len(others)} frames, {picture.stat().st_size / 1000:.0f} kB")
 

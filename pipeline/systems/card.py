@@ -6,15 +6,16 @@ data/systems/sinha/landmark_to_texture.safetensors …    its networks' weights
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from pipeline.corpus.about import read_about
 from pipeline.errors import UserError
 from pipeline.papers.registry import PAPER_OF, SYSTEMS, paper
-from pipeline.training.trained import CARD, FORM, WEIGHTS, read_trained, reason_skipped, save_reason
+from pipeline.training.trained import CARD, FORM, WEIGHTS, read_card, read_trained, reason_skipped, save_reason
 
+PRETRAINED = Path("pretrained")
 # What every system's user has to know; declarations add what is a system's own.
 LIMITS = (
     "Draws a face crop of preprocessing.image_size pixels, of frontal faces as the corpus shows them.",
@@ -99,3 +100,24 @@ def find_system(name: str, data: Path) -> Path:
             f"{name} has not been trained yet: {folder} does not exist; make it with `dvc repro system_{name}`"
         )
     return folder
+
+
+class KnownSystem(NamedTuple):
+    """A system by the name that `find_system` takes. card: None where there is none that can be read; fault: then why."""
+
+    name: str
+    card: dict[str, Any] | None
+    fault: str = ""
+
+
+def known_systems(data: Path) -> list[KnownSystem]:
+    """All systems, trained in `data` or not yet; and, by their folders, those that ship with the project."""
+
+    def known(name: str) -> KnownSystem:
+        try:
+            return KnownSystem(name, read_card(find_system(name, data)))
+        except UserError as error:
+            return KnownSystem(name, None, str(error))
+
+    shipped = [str(path.parent) for path in sorted(PRETRAINED.glob(f"*/{CARD}"))]
+    return [known(name) for name in [*SYSTEMS, *shipped]]

@@ -466,7 +466,7 @@ def test_a_command_that_is_interrupted_is_one_line_and_goes_on(command, data, mo
     with pytest.raises(SystemExit) as end:
         command("audio_to_landmark")
     assert end.value.code == 130
-    assert capsys.readouterr().err == "interrupted; run again: what is done is kept\n"
+    assert capsys.readouterr().err == "interrupted; what is finished is kept, and nothing half made is left\n"
     assert not (data / "trained" / "sinha" / "audio_to_landmark").exists()
     command("audio_to_landmark")
     assert len(epochs) == 3
