@@ -1,10 +1,11 @@
 """Faces and their 68 landmarks (iBUG 300-W order) in one image, by dlib."""
 
+import contextlib
 import ctypes
 import functools
 import importlib.util
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ import numpy as np
 
 from pipeline.features.landmarks import inter_ocular_distance, tilt
 
+# A copy of dlib's detector, which is read in a millisecond; dlib takes half a second to unpack its own.
+UNPACKED = Path(__file__).parents[2] / "data" / ".work" / f"frontal_faces_of_dlib_{dlib.__version__}.svm"
 # The detector's window is a face of about 80 px. It first looks at the whole frame reduced to LOOK px, where a talking
 # head's face is larger than that; only a frame in which that finds none is looked at anew, at up to FULL px.
 LOOK, FULL = 640, 1920
@@ -41,8 +44,15 @@ class Face(NamedTuple):
 
 @functools.cache
 def face_detector() -> dlib.fhog_object_detector:
-    """dlib's HOG detector of frontal faces."""
-    return dlib.get_frontal_face_detector()
+    """dlib's HOG detector of frontal faces, from the copy that is UNPACKED, or is so then."""
+    if UNPACKED.exists():
+        return dlib.fhog_object_detector(str(UNPACKED))
+    detector, partial = dlib.get_frontal_face_detector(), UNPACKED.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(OSError, RuntimeError):  # where nothing can be written, the next process unpacks it, too
+        UNPACKED.parent.mkdir(parents=True, exist_ok=True)
+        detector.save(str(partial))
+        partial.replace(UNPACKED)
+    return detector
 
 
 @functools.cache
@@ -53,7 +63,7 @@ def shape_predictor() -> dlib.shape_predictor:
         return dlib.shape_predictor(str(folder / "models" / "shape_predictor_68_face_landmarks.dat"))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _on_large_pages() -> Iterator[None]:
     """Gather the heap's growth on pages of 2 MiB, by Linux 6.1 or later; elsewhere nothing changes.
 
@@ -83,8 +93,7 @@ def detect_face(image: np.ndarray) -> np.ndarray | None:
 def detect_faces(image: np.ndarray) -> list[Face]:
     """The faces of a photo, uint8 (H, W, 3) or (H, W), from left to right.
 
-    Faces below about 40 px are not found; in images larger than 640 px those below 80, however large the image. One larger than
-    1,920 px that shows a larger face, of a 24th of its longer side, is not searched for those below that.
+    Faces below about 40 px are not found; in images larger than 640 px those below 80, however large the image.
     """
     grey = as_grey(image)
     faces = _look(grey, LOOK)
@@ -92,12 +101,16 @@ def detect_faces(image: np.ndarray) -> list[Face]:
         faces += _look(grey, FULL)
     elif not faces:
         faces = _look(grey, LOOK, enlarged=True)
-    if max(grey.shape) > FULL and best_score(faces) < SURE:
+    if max(grey.shape) > FULL:
         faces += _look_for_small(grey)
-    faces = faces or _look_within_border(grey)
-    least = SHARE * best_score(faces)
-    faces = _distinct(sorted((face for face in faces if face.score >= least), key=lambda face: -face.score))
+    faces = _distinct(sorted(_likely(faces or _look_within_border(grey)), key=lambda face: -face.score))
     return sorted(faces, key=lambda face: face.box[0])
+
+
+def _likely(faces: list[Face]) -> list[Face]:
+    """Without those that are none, by SHARE."""
+    least = SHARE * best_score(faces)
+    return [face for face in faces if face.score >= least]
 
 
 def best_score(faces: Sequence[Face]) -> float:
@@ -138,7 +151,7 @@ def find_faces(grey: np.ndarray, near: Sequence[np.ndarray] = ()) -> list[Face]:
         faces = _look_near(grey, near) or _look_near(grey, near, enlarged=True)
     elif not faces:
         faces = _look(grey, FULL) if max(grey.shape) > LOOK else _look(grey, LOOK, enlarged=True)
-    return sorted(faces or _look_within_border(grey), key=lambda face: face.box[0] - face.box[2])
+    return sorted(_likely(faces or _look_within_border(grey)), key=lambda face: face.box[0] - face.box[2])
 
 
 def _look(grey: np.ndarray, size: int, enlarged: bool = False) -> list[Face]:

@@ -11,6 +11,7 @@ import skimage.data
 from pipeline.features import detection
 from pipeline.features.alignment import apply_similarity
 from pipeline.features.detection import (
+    as_grey,
     detect_face,
     detect_faces,
     find_faces,
@@ -19,6 +20,7 @@ from pipeline.features.detection import (
     predict_tilted_landmarks,
 )
 from pipeline.features.landmarks import inter_ocular_distance
+from tests.test_photo import drawn
 
 
 def placed(portrait, size, width, height, left, top):
@@ -28,6 +30,21 @@ def placed(portrait, size, width, height, left, top):
     grey = cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY)
     frame[top : top + size, left : left + size] = cv2.resize(grey, (size, size), interpolation=interpolation)
     return frame
+
+
+def test_the_copy_of_the_detector_is_dlibs_own(portrait, tmp_path, monkeypatch):
+    own, copy = dlib.get_frontal_face_detector(), tmp_path / "work" / "faces.svm"
+    monkeypatch.setattr(detection, "UNPACKED", copy)
+    for _ in ("written", "read"):
+        boxes, scores, _ = detection.face_detector.__wrapped__().run(portrait, 1, 0.0)
+        assert list(copy.parent.iterdir()) == [copy]
+        assert (list(boxes), list(scores)) == tuple(map(list, own.run(portrait, 1, 0.0)[:2])) and boxes
+
+
+def test_where_no_copy_can_be_kept_the_detector_is_there(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(detection, "UNPACKED", tmp_path / "file" / "faces.svm")
+    assert detection.face_detector.__wrapped__().detection_window_width == 80
 
 
 def test_the_portraits_face_is_where_it_is(portrait):
@@ -131,6 +148,24 @@ def test_a_badge_is_not_taken_for_the_largest_face():
     assert max(found, key=lambda face: face.box[2] - face.box[0]).box[1] > 600
     (face,) = detect_faces(photo)
     assert face.box[1] < 250 and (detect_face(photo) == face.box).all()
+
+
+def test_a_poster_is_not_taken_for_the_largest_face_of_a_clip(portrait):
+    """Drawn and out of focus, three times as wide as the face, at a fiftieth of its score."""
+    frame = placed(portrait, 280, 640, 360, 360, 40)
+    frame[:, :360] = cv2.GaussianBlur(as_grey(cv2.resize(drawn(), (360, 360))), (0, 0), 2)
+    found = detection._look(frame, detection.LOOK)
+    assert len(found) == 2 and max(found, key=lambda face: face.box[2] - face.box[0]).box[0] < 100
+    (face,) = find_faces(frame)
+    assert face.box[0] > 360
+
+
+def test_a_small_face_beside_a_large_one_is_found_in_a_large_photo(portrait):
+    """Of 87 px beside one of 700, in a photo of 4,000: reducing it to 1,920 px leaves it at 42."""
+    frame = np.maximum(placed(portrait, 300, 4000, 2500, 3200, 1500), placed(portrait, 2400, 4000, 2500, 0, 50))
+    large, small = detect_faces(frame)
+    assert large.box[2] - large.box[0] > 600
+    assert np.abs((small.box[:2] + small.box[2:]) / 2 - [3200 + 142, 1500 + 126]).max() < 15
 
 
 def test_overlap_of_boxes():
