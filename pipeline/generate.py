@@ -32,6 +32,7 @@ The video is the whole photo, at its own size up to 1,920 px, with the face aliv
 
 import argparse
 import json
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -178,6 +179,8 @@ def arguments() -> argparse.Namespace:
 @one_line_errors
 def main() -> None:
     args = arguments()
+    # One core is the encoder's. Threads of networks that have to share theirs wait for each other more than they work.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) - 1)))  # read when torch is loaded
     if args.list:
         print(list_systems(DATA))
         return

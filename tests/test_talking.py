@@ -316,3 +316,12 @@ def test_the_checksum_is_that_of_the_weights_one_after_another(tmp_path):
         (tmp_path / name).write_bytes((SHIPPED / name).read_bytes())
     whole = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("*.safetensors")))
     assert load_system(tmp_path).checksum == hashlib.sha256(whole).hexdigest()[:12]
+
+
+def test_who_only_draws_waits_for_no_library_of_trainings():
+    heavy = {"dask", "kornia", "lightning_fabric", "librosa", "matplotlib", "pandas", "pyarrow", "pydantic"}
+    code = f"import sys; from pipeline import load_system; load_system({str(SHIPPED)!r}); print(*{heavy} & {{*sys.modules}})"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        == "\n"
+    )

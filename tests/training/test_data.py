@@ -9,17 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.blocks.images import heatmaps_to_tensor, images_to_tensor, tensor_to_images
 from pipeline.corpus.about import read_about, write_about
 from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.errors import UserError
-from pipeline.training.data import (
-    ClipStore,
-    Excerpts,
-    heatmaps_to_tensor,
-    held,
-    images_to_tensor,
-    tensor_to_images,
-)
+from pipeline.training.data import ClipStore, Excerpts, held
 
 
 class Excerpt(NamedTuple):
