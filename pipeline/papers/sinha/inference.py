@@ -9,7 +9,7 @@ from pipeline.papers.sinha.texture_net import TextureGenerator
 
 
 class TextureInUse(nn.Module):
-    """A texture generator's frames, to within a grey level, in less than half of its time.
+    """A texture generator's frames, to within a grey level, in half of its time; without bfloat16, in three quarters.
 
     Its arithmetic is bfloat16 where the machine multiplies that natively; the heads are one convolution of blocks of pixels.
     """
