@@ -32,6 +32,28 @@ def example(s: Settings, n_frames: int) -> Clip:
     return Clip(frames[0], torch.randn(NOISE_SIZE, generator=g), frames, mel, heatmaps, heatmaps[0])
 
 
+def joint_system(width: float, size: int) -> Settings:
+    """Of Kesim & Erzin's system that has speech and landmarks."""
+    return Settings(
+        speech=True,
+        landmarks=True,
+        image_size=size,
+        context_frames=5,
+        mel_columns=27,
+        mel_bands=60,
+        width=width,
+        decision_every=5,
+    )
+
+
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    """The options that say how much is computed."""
+    parser.add_argument("--steps", type=int, default=8, help="steps of each (default: %(default)s)")
+    parser.add_argument("--width", type=float, default=0.5, help="of the networks (paper: 1; default: %(default)s)")
+    parser.add_argument("--size", type=int, default=64, help="pixels, a multiple of 32 (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=25, help="of the excerpt (default: %(default)s)")
+
+
 class Training:
     """The joint system in the arithmetic of `training.precision`: its first frames (T, 3, S, S), and its steps."""
 
@@ -60,21 +82,9 @@ class Training:
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.training_precision", description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=8, help="steps of each (default: %(default)s)")
-    parser.add_argument("--width", type=float, default=0.5, help="of the networks (paper: 1; default: %(default)s)")
-    parser.add_argument("--size", type=int, default=64, help="pixels, a multiple of 32 (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=25, help="of the excerpt (default: %(default)s)")
+    add_sizes(parser)
     args = parser.parse_args()
-    settings = Settings(
-        speech=True,
-        landmarks=True,
-        image_size=args.size,
-        context_frames=5,
-        mel_columns=27,
-        mel_bands=60,
-        width=args.width,
-        decision_every=5,
-    )
+    settings = joint_system(args.width, args.size)
     chosen, plain = (Training(precision, settings, args.frames) for precision in ("auto", "32-true"))
     rates = [(chosen.step(), plain.step()) for _ in range(args.steps)]
     ours, alternative = map(max, zip(*rates, strict=True))

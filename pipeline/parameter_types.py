@@ -48,6 +48,7 @@ class Training(Group):
     """What all trainings share: the machine that they run on."""
 
     device: Literal["auto", "cpu", "cuda"]
+    devices: Positive
     precision: Literal["auto", "32-true", "bf16-mixed"]
 
 

@@ -8,6 +8,7 @@ from pipeline import parameters
 from pipeline.code import fingerprint
 from pipeline.errors import one_line_errors
 from pipeline.evaluation.emotion_classifier.training import recipe
+from pipeline.training.ranks import in_ranks
 from pipeline.training.runner import train
 
 
@@ -29,7 +30,9 @@ def run(faces: str, p: parameters.Parameters, data: Path, metrics: Path) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("faces", help="of data/alignment")
-    run(parser.parse_args().faces, parameters.load(), Path("data"), Path("metrics"))
+    faces, p = parser.parse_args().faces, parameters.load()
+    work = partial(run, faces, p, Path("data"), Path("metrics"))
+    in_ranks(p.training.devices, "stages.emotion_classifier", [faces], work)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipeline import parameters
 from pipeline.code import fingerprint
 from pipeline.errors import one_line_errors
 from pipeline.papers.registry import TRAININGS, module
+from pipeline.training.ranks import in_ranks
 from pipeline.training.recipe import Recipe
 from pipeline.training.runner import train
 
@@ -48,7 +50,9 @@ def main() -> None:
     if (args.paper, args.training) not in TRAININGS:
         known = ", ".join(training for paper, training in TRAININGS if paper == args.paper)
         parser.error(f"{args.paper} has no training {args.training}; it has {known}")
-    run(args.paper, args.training, parameters.load(), Path("data"), Path("metrics"))
+    p = parameters.load()
+    work = partial(run, args.paper, args.training, p, Path("data"), Path("metrics"))
+    in_ranks(p.training.devices, "stages.training", [args.paper, args.training], work)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ SMALLEST = {
     "paper_sizes": ["kesim_erzin_speech", "--steps", "1", "--width", "0.0625", "--frames", "10"],
     "preprocessing": ["CORPUS", "--clips", "1", "--cores", "1"],
     "landmarks_from_speech": ["CORPUS", "--folder", "CACHE", "--set", *FEW_EPOCHS],
+    "ranks": ["--ranks", "2", "--steps", "1", "--width", "0.0625", "--size", "32", "--frames", "5"],
     "smoothing": ["CORPUS", "--clips", "1", "--workers", "1", "--cache", "CACHE"],
     "training_precision": ["--steps", "1", "--width", "0.0625", "--size", "32", "--frames", "5"],
     "vgnet": ["--frames", "2", "--rounds", "1", "--size", "32", "--width", "0.0625"],

@@ -6,6 +6,7 @@ import torch
 from lightning_fabric import Fabric
 
 from pipeline.errors import UserError
+from pipeline.training.ranks import fabric_for
 
 
 class Machine(NamedTuple):
@@ -28,6 +29,7 @@ def machine_for(device: str, precision: str) -> Machine:
     if precision == "auto":
         precision = "bf16-mixed" if on_gpu or has_amx or torch.cpu._is_avx512_bf16_supported() else "32-true"
     channels_last = (on_gpu or has_amx) and precision == "bf16-mixed"
-    fabric = Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=precision)
-    print(f"device: {fabric.device}, precision {precision}" + (", channels-last" if channels_last else ""))
+    fabric = fabric_for("cuda" if on_gpu else "cpu", precision)
+    ranks = f", {fabric.world_size} ranks" if fabric.world_size > 1 else ""
+    print(f"device: {fabric.device}{ranks}, precision {precision}" + (", channels-last" if channels_last else ""))
     return Machine(fabric, torch.channels_last if channels_last else torch.contiguous_format)

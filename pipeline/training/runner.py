@@ -29,6 +29,7 @@ from tqdm import tqdm
 from pipeline.errors import UserError
 from pipeline.parameter_types import Training
 from pipeline.training.machine import Machine, machine_for
+from pipeline.training.ranks import average_gradients, mean_over_ranks, own_batches
 from pipeline.training.recipe import Batch, Fake, NothingToLearn, Objective, Phase, Recipe, Terms
 from pipeline.training.trained import fields_of, save_network, save_reason
 
@@ -37,6 +38,8 @@ from pipeline.training.trained import fields_of, save_network, save_reason
 State = dict[str, Any]
 # Files of so many phases are kept, those used last: going back to one of them goes on from it.
 KEPT = 4
+# Between the seeds of what ranks draw in an epoch.
+RANKS_APART = 1_000_000_007
 
 
 def train(
@@ -66,14 +69,16 @@ def train(
             f"{where}: no term that training starts with has a weight, so that there is nothing to begin with"
         )
     machine = machine_for(chosen.device, recipe.precision or chosen.precision)
-    key, state, rows = _key_of_all(recipe, code, machine), None, []
+    key, state, rows, writes = _key_of_all(recipe, code, machine), None, [], machine.fabric.is_global_zero
     for number, phase in enumerate(recipe.phases):
         key = _digest(key, number, phase.weights, phase.rates, phase.start, phase.steps)
-        report = partial(_report, losses, rows, number + 1)
+        report = partial(_report, losses if writes else None, rows, number + 1)
         state = fit(machine, recipe, number, state, work / f"{key}.pt", report)
         rows = report(state["losses"])
         # What comes after depends on how long this phase was, too.
         key = _digest(key, phase.epochs)
+    if not writes:
+        return
     last = recipe.phases[-1]
     kept = state["best"]
     if recipe.keep == "last":
@@ -102,7 +107,7 @@ def fit(
     before: what the phase before it has come to. path: the file that holds the state after every epoch, and from which an
     interrupted training goes on. report: is given the losses, a row for each of the phase's epochs so far.
     """
-    phase, seed = recipe.phases[number], recipe.seed + number
+    phase, seed, fabric = recipe.phases[number], recipe.seed + number, machine.fabric
     state = _kept(path, phase.epochs)
     if state["epoch"] == phase.epochs:
         return state
@@ -116,17 +121,19 @@ def fit(
     networks.restore(state)
     for epoch in range(state["epoch"], phase.epochs):
         # What follows depends on the seed and the epoch only: a resumed run is the same run.
-        torch.manual_seed(seed * 1_000_003 + epoch)
+        torch.manual_seed((seed * 1_000_003 + epoch) + RANKS_APART * fabric.global_rank)
         title = f"epoch {epoch + 1}/{phase.epochs}"
         n_batches = len(recipe.batches)
         if phase.steps:
             n_batches = min(n_batches, phase.steps - epoch * n_batches)
-        drawn = islice(recipe.batches.epoch(seed, epoch), n_batches)
-        batches = tqdm(drawn, title, n_batches, unit="batch", disable=None)
+        drawn = own_batches(fabric, islice(recipe.batches.epoch(seed, epoch), n_batches))
+        silent = None if fabric.is_global_zero else True
+        batches = tqdm(drawn, title, -(-n_batches // fabric.world_size), unit="batch", disable=silent)
         terms, rate = learn(objective, networks, phase, batches)
+        terms = {name: mean_over_ranks(fabric, values) for name, values in terms.items()}
         check_finite(terms, epoch + 1, recipe)
         with networks.averaged():
-            error = validation_error(machine.fabric, recipe, objective, seed)
+            error = validation_error(fabric, recipe, objective, seed)
             check_finite({"validation_error": torch.tensor([error])}, epoch + 1, recipe)
             if error < state["best"]["error"]:
                 state["best"] = {"error": error, "epoch": epoch + 1, "generator": networks.weights("generator")}
@@ -136,7 +143,9 @@ def fit(
         networks.save(path, state)
         report(state["losses"])
         best = state["best"]["error"]
+        rate *= fabric.world_size
         print(f"{title}: validation error {error:.4f} (best {best:.4f}), {rate:.0f} frames/s", flush=True)
+    fabric.barrier()  # until it is written
     return _read(path)
 
 
@@ -197,6 +206,7 @@ class Networks:
         optimizer = self.optimizers[which]
         optimizer.zero_grad()
         self.fabric.backward(sum(weights[name] * value if weights else value for name, value in terms.items()))
+        average_gradients(self.fabric, (p for group in optimizer.param_groups for p in group["params"]))
         optimizer.step()
         if self.mean and which == "generator":
             self.mean.update_parameters(self.trained["generator"].module)
@@ -232,7 +242,9 @@ class Networks:
         return {key: value.detach().cpu().clone() for key, value in self.trained[name].module.state_dict().items()}
 
     def save(self, path: Path, state: State) -> None:
-        """Write all that the training goes on from; the file appears whole."""
+        """Write all that the training goes on from; the file appears whole. The first rank's normalisations are kept."""
+        if not self.fabric.is_global_zero:
+            return
         networks = {name: network.module.state_dict() for name, network in self.trained.items()}
         optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
         mean = {"mean": self.mean.state_dict()} if self.mean else {}
@@ -277,11 +289,13 @@ def to_device(fabric: Fabric, batch: Batch) -> Batch:
 def validation_error(fabric: Fabric, recipe: Recipe, objective: Objective, seed: int) -> float:
     """The objective's own error, mean over the validation batches."""
     objective.eval()
-    errors = []
-    for batch in recipe.batches.validation(seed):
+    errors = [torch.zeros((), device=fabric.device)]
+    for batch in islice(recipe.batches.validation(seed), fabric.global_rank, None, fabric.world_size):
         batch = to_device(fabric, batch)
         errors.append(objective.validation_error(batch, objective.generate(batch)))
-    return torch.stack(errors).mean().item()
+    summed = torch.stack([torch.stack(errors).sum(), torch.tensor(len(errors) - 1.0, device=fabric.device)])
+    total, n_batches = mean_over_ranks(fabric, summed)
+    return (total / n_batches).item()
 
 
 def check_finite(terms: dict[str, Tensor], epoch: int, recipe: Recipe) -> None:
@@ -312,10 +326,11 @@ def write_losses(path: Path, rows: list[dict]) -> None:
     os.replace(partial_path, path)
 
 
-def _report(path: Path, before: list[dict], phase: int, losses: list[dict]) -> list[dict]:
-    """Write and return the rows of the phases before and of this one, whose epochs are counted on."""
+def _report(path: Path | None, before: list[dict], phase: int, losses: list[dict]) -> list[dict]:
+    """Write and return the rows of the phases before and of this one, whose epochs are counted on. path: None = unwritten."""
     rows = [*before, *({"phase": phase} | row | {"epoch": row["epoch"] + len(before)} for row in losses)]
-    write_losses(path, rows)
+    if path:
+        write_losses(path, rows)
     return rows
 
 

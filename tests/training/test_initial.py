@@ -38,7 +38,7 @@ def follow(make, tmp_path):  # noqa: F811
             return replace(made, phases=tuple(phases))
 
         out = tmp_path / "out" / stage
-        chosen = Training(device="cpu", precision="32-true")
+        chosen = Training(device="cpu", devices=1, precision="32-true")
         train(stage, recipe, "code", chosen, out, tmp_path / "losses.csv", tmp_path / "work")
         return out
 

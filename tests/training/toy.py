@@ -161,7 +161,7 @@ class Bench:
     def train(self, made: Recipe | Callable[[], Recipe], code: str = "code", precision: str = "32-true") -> Any:
         """Train; gives (seed, epoch) of the epochs that it took."""
         make = (lambda: made) if isinstance(made, Recipe) else made
-        chosen = Training(device="cpu", precision=precision)
+        chosen = Training(device="cpu", devices=1, precision=precision)
         taken = made.batches.trained if isinstance(made, Recipe) else []
         taken.clear()
         train("toy", make, code, chosen, self.out, self.folder / "losses.csv", self.folder / "work")
