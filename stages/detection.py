@@ -15,8 +15,12 @@ from pipeline.evaluation.landmark import detect_landmarks
 shards = cache(Shards)  # opened once per process
 
 
-def detect(clip: str, folder: Path, detection_size: int) -> np.ndarray:
-    return detect_landmarks(shards(folder)[clip], detection_size)
+def detect(clip: str, folders: list[Path], detection_size: int) -> dict[Path, np.ndarray]:
+    """The landmarks of a clip, by folder, in those that hold it. References show the same frames again, which one process
+    knows from before."""
+    return {
+        folder: detect_landmarks(shards(folder)[clip], detection_size) for folder in folders if clip in shards(folder)
+    }
 
 
 @one_line_errors
@@ -30,13 +34,16 @@ def main() -> None:
         raise UserError(f"{generated} does not exist; `dvc repro` makes it, if there is such a system")
     out.mkdir(parents=True, exist_ok=True)
     # Silence is of some systems only; of one that was skipped there is nothing; of references there are several.
-    for folder in sorted(path for kind in ("frames", "silence") for path in generated.rglob(kind)):
-        work = partial(detect, folder=folder, detection_size=p.evaluation.detection_size)
-        found = dict(each(work, shards(folder), f"landmarks of {folder.parent.name}", p.compute.workers))
-        for clip, landmarks in found.items():
-            if isinstance(landmarks, ClipRejected):
-                raise UserError(f"{folder}: {clip}: {landmarks}; `dvc repro` tries again")
-        write_shards(out / folder.relative_to(generated), ((clip, found[clip]) for clip in in_shards(found)))
+    folders = sorted(path for kind in ("frames", "silence") for path in generated.rglob(kind))
+    work = partial(detect, folders=folders, detection_size=p.evaluation.detection_size)
+    clips = in_shards({clip for folder in folders for clip in shards(folder)})
+    found = dict(each(work, clips, f"landmarks of {name}", p.compute.workers))
+    for clip, landmarks in found.items():
+        if isinstance(landmarks, ClipRejected):
+            raise UserError(f"{generated}: {clip}: {landmarks}; `dvc repro` tries again")
+    for folder in folders:
+        of_folder = ((clip, found[clip][folder]) for clip in in_shards(shards(folder)))
+        write_shards(out / folder.relative_to(generated), of_folder)
 
 
 if __name__ == "__main__":

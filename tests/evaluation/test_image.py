@@ -6,6 +6,7 @@ import pytest
 import skimage.data
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity
 
 from pipeline.evaluation.image import psnr, ssim
 
@@ -66,3 +67,13 @@ def test_ssim_ends():
     assert ssim(flat(0), flat(255)) == pytest.approx([9.9990001e-5], abs=1e-9)
     grey = np.repeat(np.array(Image.fromarray(ASTRONAUT).convert("L"))[None, ..., None], 3, axis=-1)
     assert ssim(grey, 255 - grey) == pytest.approx([-0.137316], abs=1e-6)  # can be negative, and is not clipped
+
+
+@pytest.mark.parametrize("size", [11, 64, 131])
+def test_ssim_is_scikit_images(size):
+    truth = ASTRONAUT[100 : 100 + size, 180 : 180 + size]
+    for other in (NOISY, BLURRED):
+        generated = other[100 : 100 + size, 180 : 180 + size]
+        wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+        expected = structural_similarity(truth, generated, channel_axis=-1, **wang)
+        assert ssim(truth[None], generated[None]) == pytest.approx([expected], abs=1e-12)

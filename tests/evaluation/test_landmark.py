@@ -140,7 +140,17 @@ def test_a_blurred_face_is_found_within_a_border(monkeypatch):
     found = detect_landmarks(blurred, detection_size=256)
     assert np.linalg.norm(found - aligned, axis=-1).mean() < 0.1 * inter_ocular_distance(aligned)[0]
     monkeypatch.setattr(landmark, "BORDERS", (0,))
+    landmark._looked_at.cache_clear()
     assert np.isnan(detect_landmarks(blurred, detection_size=256)).all()
+
+
+def test_a_frame_that_was_looked_at_is_not_looked_at_again(monkeypatch):
+    crops, _ = portrait_crop(eye_distance=0.3)
+    once = detect_landmarks(crops[:1])
+    monkeypatch.setattr(landmark, "likeliest_face", None)  # nothing can be found any more
+    np.testing.assert_array_equal(detect_landmarks(crops[[0, 0, 0]]), np.repeat(once, 3, axis=0))
+    with pytest.raises(TypeError):
+        detect_landmarks(crops[:1] ^ 1)
 
 
 def test_no_face_in_noise():
