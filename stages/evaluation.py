@@ -15,7 +15,7 @@ from pipeline.corpus.tables import write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.by_clip import write_tracks
-from pipeline.evaluation.evaluate import Clip, Measured, compare, summarise_split
+from pipeline.evaluation.evaluate import Clip, Measured, check, compare, summarise_split
 from pipeline.evaluation.generated import Compared, about_faces, compared, tested_clips, truth_of, write_json
 from pipeline.parameters import Parameters
 
@@ -33,7 +33,7 @@ def evaluate(
         about = faces[row.faces]
         truth, made = (Clip(r.frames(DATA)[clip], r.found(DATA)[clip]) for r in (truth_of(row, rows), row))
         against = partial(compare, template=np.array(about["template"]), fps=about["fps"])
-        own = against(truth, made)
+        own = check(against(truth, made), clip, row.name)
         is_common = about["image_size"] == common_size
         measured[OWN][row.name] = own
         measured[COMMON][row.name] = own if is_common else against(truth.at(common_size), made.at(common_size))

@@ -27,6 +27,7 @@ SMALLEST = {
     "action_units": ["--demo", "CORPUS", "--clips", "1"],
     "character_features": ["CORPUS", "--epochs", "1", "--workers", "1", "--cache", "CACHE"],
     "generate": ["--seconds", "0.5", "--rounds", "1"],
+    "evaluation": ["CORPUS", "--clips", "1", "--workers", "1"],
     "heatmaps": ["--size", "32", "--clips", "4", "--excerpts", "5"],
     "incremental": ["CORPUS", "--clips", "1", "--up-to", "landmarks", "--workers", "1"],
     "landmarks": ["CORPUS", "--clips", "1"],

@@ -6,11 +6,12 @@ backend. Frames that are missing on either side do not count.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.evaluation.intervals import percentile_interval
+from pipeline.evaluation.intervals import Draws, draw, percentile_interval
 from pipeline.features.action_units.units import AUS, ActionUnits
 
 SPEECH_AUS = tuple(au for au in AUS if au != 45)  # the five of the paper; the blink is counted beside them
@@ -88,23 +89,20 @@ def _mean_judged(rates: np.ndarray, occurs: np.ndarray) -> np.ndarray:
         return np.where(judged, rates, 0).sum(axis=-1) / judged.sum(axis=-1)
 
 
-def bootstrap_scores(counts: list[Counts], samples: int, seed: int) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of `mean_f1` and `mean_accuracy`: clips are drawn again with replacement, then pooled.
+def bootstrap_scores(
+    counts: list[Counts], samples: int, seed: int, people: Sequence | None = None
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of `mean_f1` and `mean_accuracy`: clips are drawn again with replacement, then pooled.
 
-    Draws in which none of the five occurs are left out; NaN where all are, or for fewer than two clips.
+    people: whom each clip shows, by default one. Draws in which none of the five occur are left out; NaN where all are, or for
+    fewer than two clips.
     """
-    if len(counts) < 2:
-        return dict.fromkeys(MEANS, (math.nan, math.nan))
-    return {mean: percentile_interval(values) for mean, values in resampled_scores(counts, samples, seed).items()}
+    drawn = draw(np.zeros(len(counts)) if people is None else people, samples, seed)
+    return {mean: percentile_interval(values, drawn.units) for mean, values in resampled_scores(counts, drawn).items()}
 
 
-def resampled_scores(counts: list[Counts], samples: int, seed: int) -> dict[str, np.ndarray]:
-    """MEANS of clips drawn again with replacement, (samples,) each; NaN where none of the five occurs in a draw.
-
-    For one seed and number of clips the draws are the same, whatever the counts: differences of two results are paired.
-    """
-    # The number of times that each clip is drawn: (samples, clips).
-    draws = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), samples)
-    resampled = np.einsum("sc,cku->sku", draws, np.array(counts))
+def resampled_scores(counts: list[Counts], drawn: Draws) -> dict[str, np.ndarray]:
+    """MEANS of the clips of each draw, pooled: (samples,) each; NaN where none of the five occurs in a draw."""
+    resampled = np.einsum("sc,cku->sku", drawn.counts, np.array(counts))
     f1, accuracy, occurs = _rates(*resampled.swapaxes(0, 1))
     return {mean: _mean_judged(rate, occurs) for mean, rate in zip(MEANS, (f1, accuracy), strict=True)}

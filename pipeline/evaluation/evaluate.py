@@ -5,6 +5,7 @@ What is undefined for a clip (the mouth correlation of a still face) is NaN in t
 """
 
 import math
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from pipeline.errors import UserError
 from pipeline.evaluation.action_units import Counts, bootstrap_scores, count, pooled, score
 from pipeline.evaluation.identity import FRAMES, identity
 from pipeline.evaluation.image import LEAST_MSE, psnr, ssim
@@ -32,6 +34,10 @@ from pipeline.features.landmarks import eye_aspect_ratio, mouth_opening
 METRICS = ("psnr", "ssim", "lmd", "lmd_iod", "nlmd", "mouth_correlation", "mouth_lag", "identity", "no_face")
 # Taken over the frames of all clips together: most clips hold no blink, and many an action unit never occurs in one.
 POOLED = ("au_f1", "au_accuracy", "blink_rate", "blink_duration")
+
+
+# What every clip has; the others are NaN where no face was found, or a mouth keeps still.
+ALWAYS = ("psnr", "ssim", "no_face")
 
 
 class Measured(NamedTuple):
@@ -66,6 +72,14 @@ def compare(truth: Clip, generated: Clip, template: np.ndarray, fps: float) -> M
     """A clip as a system generates it, against the real one. template: (68, 2), see `normalised_landmark_distance`."""
     metrics = evaluate_clip(truth.frames, generated.frames, template, truth.landmarks, generated.landmarks)
     return measure(metrics, truth.landmarks, generated.landmarks, fps)
+
+
+def check(measured: Measured, clip: str, system: str) -> Measured:
+    """What was measured of a clip. Raises UserError where what every clip has is NaN: means would leave it out unseen."""
+    for metric in ALWAYS:
+        if not math.isfinite(measured.metrics[metric]):
+            raise UserError(f"{clip} by {system}: {metric} is {measured.metrics[metric]}; no figure is made of it")
+    return measured
 
 
 def measure(metrics: dict[str, float], real: np.ndarray, found: np.ndarray, fps: float) -> Measured:
@@ -134,13 +148,14 @@ def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def intervals(table: pd.DataFrame, seed: int, samples: int = 2000) -> dict[str, dict[str, list[float] | None]]:
-    """{system: {metric: [low, high]}}: 95 % bootstrap intervals over clips; None where there are too few.
+    """{system: {metric: [low, high]}}: 95 % bootstrap intervals over people and clips; None where there are too few.
 
-    Every system is resampled by the same draws of clips where none lacks a value.
+    table: as of `summarise`; its column subject says whom clips show, without it one person. Every system is resampled by the
+    same draws where none lacks a value.
     """
     result = {}
     for system, rows in table.groupby("system", sort=False):
-        bounds = {metric: bootstrap_interval(rows[metric], samples, seed) for metric in METRICS}
+        bounds = {metric: bootstrap_interval(rows[metric], samples, seed, rows.get("subject")) for metric in METRICS}
         result[system] = {
             m: None if math.isnan(low) else [_rounded(low), _rounded(high)] for m, (low, high) in bounds.items()
         }
@@ -156,9 +171,14 @@ def pooled_metrics(clips: list[Measured], fps: float) -> dict[str, float | None]
     return {metric: _rounded(value) for metric, value in zip(POOLED, values, strict=True)}
 
 
-def pooled_intervals(clips: list[Measured], seed: int, samples: int) -> dict[str, list[float] | None]:
-    """95 % bootstrap intervals over clips of those of POOLED that have one; None for blinks, which are too few."""
-    bounds = bootstrap_scores([clip.action_units for clip in clips], samples, seed)
+def pooled_intervals(
+    clips: list[Measured], seed: int, samples: int, people: Sequence | None = None
+) -> dict[str, list[float] | None]:
+    """95 % bootstrap intervals of those of POOLED that have one; None for blinks, which are too few.
+
+    people: whom each clip shows, by default one.
+    """
+    bounds = bootstrap_scores([clip.action_units for clip in clips], samples, seed, people)
     return dict.fromkeys(POOLED) | {
         f"au_{name}": None if math.isnan(bounds[f"mean_{name}"][0]) else [_rounded(b) for b in bounds[f"mean_{name}"]]
         for name in ("f1", "accuracy")
@@ -185,13 +205,14 @@ def summarise_split(
 ) -> dict[str, object]:
     """All figures of one split's clips: means, intervals, counts, by emotion and by subject, and what changes them.
 
-    table: as of `summarise`, with the columns emotion and subject; by_system: what was measured of the same clips; crop: their
-    sizes in words.
+    table: as of `summarise`, with the columns emotion, subject and sentence; by_system: what was measured of the same clips;
+    crop: their sizes in words.
     """
     means, limits = summarise(table), intervals(table, seed, samples)
+    people = table.drop_duplicates("clip")["subject"]
     for system, measured in by_system.items():
         means[system] |= pooled_metrics(measured, fps)
-        limits[system] |= pooled_intervals(measured, seed, samples)
+        limits[system] |= pooled_intervals(measured, seed, samples, people)
     return {
         "clips": table["clip"].nunique(),
         "n": counts(table),
@@ -200,6 +221,7 @@ def summarise_split(
         "action_units": {system: action_unit_details(measured) for system, measured in by_system.items()},
         "by_emotion": {emotion: summarise(rows) for emotion, rows in table.groupby("emotion")},
         "by_subject": {subject: summarise(rows) for subject, rows in table.groupby("subject")},
+        "by_sentence": {sentence: summarise(rows) for sentence, rows in table.groupby("sentence")},
         "signature": signature(crop, detection_size),
     }
 
@@ -228,7 +250,7 @@ def signature(crop: str, detection_size: int) -> dict[str, str]:
         "identity": f"dlib's embedding, cosine to the real first frame's, mean of {FRAMES} frames; another person: about 0.85",
         "no_face": "share of generated frames in which the detector finds none",
         "mean": "frames, then clips that have a value",
-        "interval": "95 % percentile bootstrap of the mean over clips",
+        "interval": "95 % by the bootstrap, over clips of one person, or over people and their clips; percentiles expanded",
         "versions": ", ".join(f"{package} {version(package)}" for package in packages),
     }
 

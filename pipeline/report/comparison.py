@@ -1,17 +1,28 @@
 """The figures of a group of clips as a table: means with their intervals, and which differences between systems are real.
 
-All figures of a group are resampled by the same draws of its clips: two of them differ where the interval of their difference
-leaves out nought (a paired bootstrap).
+All figures of a group are resampled by the same draws of its people and clips: whether two differ is told by their difference
+in these (a paired bootstrap). A column asks it of many systems at once, so that its p values are adjusted for their number
+(Holm): for the comparisons with the still photo, and for all pairs where the best is sought.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.evaluation.action_units import resampled_scores
 from pipeline.evaluation.evaluate import mean_known, pooled_metrics
-from pipeline.evaluation.intervals import bootstrap_interval, percentile_interval, resampled_means
+from pipeline.evaluation.intervals import (
+    LEVEL,
+    Draws,
+    draw,
+    holm,
+    p_value,
+    percentile_interval,
+    resampled_means,
+)
 from pipeline.report.run import Row, Run
 
 # Of a figure by how it differs from the still photo's: for the better, the worse, or not for sure.
@@ -45,54 +56,64 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A value; the same of clips drawn again, (samples,), NaN where it has no interval.
+class Sample:
+    """How the clips of a group are drawn again. people: whom each shows, (n,). Without some of them: `those`."""
 
-    by_clip: (n,), whose mean it is, NaN where a clip has none; None where it is no mean. seed: of the draws.
+    people: np.ndarray
+    samples: int
+    seed: int
+
+    def those(self, known: np.ndarray) -> Draws:
+        """Draws of the clips that are known, bool (n,): (samples, n known)."""
+        return draw(self.people[known], self.samples, self.seed)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value; the same of clips drawn again, (samples,), NaN where it has no interval; from how many units (see `Draws`).
+
+    by_clip: (n,), whose mean it is, NaN where a clip has none, and how these are drawn; None where it is no mean.
     """
 
     value: float = np.nan
     resampled: np.ndarray = field(default_factory=lambda: np.array([np.nan]))
+    units: int = 0
     by_clip: np.ndarray | None = None
-    seed: int = 0
+    sample: Sample | None = None
 
     @property
     def interval(self) -> tuple[float, float]:
-        return percentile_interval(self.resampled)
+        return percentile_interval(self.resampled, self.units)
 
 
 def table(run: Run, clips: list[str]) -> list[dict[str, str]]:
     """The rows of a group's table, {column's label: text}; columns that are empty for all rows are left out."""
     figures = {row: row_figures(run, row, clips) for row in run.rows}
     shown = [key for key in COLUMNS if any(not np.isnan(of_row[key].value) for of_row in figures.values())]
-    best = {key: best_of(key, {row: of_row[key] for row, of_row in figures.items()}) for key in shown}
     several = len({row.faces for row in run.rows}) > 1
-    rows = []
-    for row, of_row in figures.items():
-        name = f"`{row.of}`{f' ({row.faces})' if several else ''}"
-        static = figures.get(run.static_of(row), {})
-        cells = {COLUMNS[key].label: cell(key, row, of_row[key], static.get(key), best[key] == row) for key in shown}
-        rows.append({"system": name} | cells)
-    return rows
+    columns = {key: column(key, run, {row: of_row[key] for row, of_row in figures.items()}) for key in shown}
+    names = {row: f"`{row.of}`{f' ({row.faces})' if several else ''}" for row in run.rows}
+    return [{"system": names[row]} | {COLUMNS[key].label: columns[key][row] for key in shown} for row in run.rows]
 
 
 def row_figures(run: Run, row: Row, clips: list[str]) -> dict[str, Figure]:
     """A Figure for each of COLUMNS, of those clips."""
-    samples, seed = run.value("evaluation.bootstrap_samples"), run.value("seed")
+    people = run.clips.loc[clips, "subject"].to_numpy(str)
+    sample = Sample(people, run.value("evaluation.bootstrap_samples"), run.value("seed"))
     figures = dict.fromkeys(COLUMNS, Figure())
     for key in figures.keys() & set(run.metrics):
-        figures[key] = mean_figure(values_of(run, row, key, clips), samples, seed)
+        figures[key] = mean_figure(values_of(run, row, key, clips), sample)
     if static := run.static_of(row):
         ours, still = (values_of(run, of, "lmd", clips) for of in (row, static))
-        figures["lmd_share"] = share_figure(ours, still, samples, seed)
+        figures["lmd_share"] = share_figure(ours, still, sample)
     if not run.measured:
         return figures
     found = [run.measured[row.name][clip] for clip in clips]
     pooled = {key: value for key, value in pooled_metrics(found, run.value("corpus.fps")).items() if value is not None}
     if "au_f1" in pooled:
-        units = [clip.action_units for clip in found]
-        scores = resampled_scores(units, samples, seed)["mean_f1"] if len(units) > 1 else np.array([np.nan])
-        figures["au_f1"] = Figure(pooled["au_f1"], scores)
+        drawn = sample.those(np.full(len(clips), True))
+        scores = resampled_scores([clip.action_units for clip in found], drawn)["mean_f1"]
+        figures["au_f1"] = Figure(pooled["au_f1"], scores, drawn.units)
     # Too few for an interval.
     figures["blink_rate"] = Figure(pooled.get("blink_rate", np.nan))
     return figures
@@ -103,60 +124,87 @@ def values_of(run: Run, row: Row, metric: str, clips: list[str]) -> np.ndarray:
     return run.metrics.loc[row.name].reindex(clips)[metric].to_numpy(float)
 
 
-def mean_figure(values: np.ndarray, samples: int, seed: int) -> Figure:
+def mean_figure(values: np.ndarray, sample: Sample) -> Figure:
     """The mean of values (n,), one per clip, NaN left out; without an interval where fewer than two have one."""
-    if (~np.isnan(values)).sum() < 2:
+    known = ~np.isnan(values)
+    if known.sum() < 2:
         return Figure(mean_known(values))
-    return Figure(mean_known(values), resampled_means(values, samples, seed), values, seed)
+    drawn = sample.those(known)
+    return Figure(mean_known(values), resampled_means(values[known], drawn), drawn.units, values, sample)
 
 
-def share_figure(values: np.ndarray, still: np.ndarray, samples: int, seed: int) -> Figure:
+def share_figure(values: np.ndarray, still: np.ndarray, sample: Sample) -> Figure:
     """The mean of values (n,), per cent of the still photo's, over the clips that have both."""
     both = ~np.isnan(values + still)
-    ours, theirs = (mean_figure(np.where(both, of_clips, np.nan), samples, seed) for of_clips in (values, still))
+    ours, theirs = (mean_figure(np.where(both, of_clips, np.nan), sample) for of_clips in (values, still))
     if not theirs.value > 0:
         return Figure()
     with np.errstate(invalid="ignore", divide="ignore"):
-        return Figure(100 * ours.value / theirs.value, 100 * ours.resampled / theirs.resampled)
+        share, resampled = (100 * a / b for a, b in ((ours.value, theirs.value), (ours.resampled, theirs.resampled)))
+    return Figure(share, resampled, ours.units)
 
 
-def best_of(key: str, figures: dict[Row, Figure]) -> Row | None:
-    """The speech-driven system with the best figure in a column, if it differs from that of every other one."""
-    column = COLUMNS[key]
+def column(key: str, run: Run, figures: dict[Row, Figure]) -> dict[Row, str]:
+    """A column's cells: values, intervals, and what differs from the still photo, and from the best."""
+    pairs = {row: (figure, still_of(key, run, row, figures)) for row, figure in figures.items() if not row.is_reference}
+    known = {row: pair for row, pair in pairs.items() if not any(np.isnan(figure.value) for figure in pair)}
+    signs = dict(zip(known, signs_of(key, known.values()), strict=True))
+    best = best_of(key, figures)
+    return {row: cell(key, figure, signs.get(row, 0), row in best) for row, figure in figures.items()}
+
+
+def still_of(key: str, run: Run, row: Row, figures: dict[Row, Figure]) -> Figure:
+    """What a row's figure is compared with: that of the still photo of its faces."""
+    if (still := COLUMNS[key].still) is not None:
+        return Figure(still, np.full_like(figures[row].resampled, still), figures[row].units)
+    return figures.get(run.static_of(row), Figure())
+
+
+def best_of(key: str, figures: dict[Row, Figure]) -> set[Row]:
+    """The speech-driven system with a column's best figure, and those that cannot be told from it; none where that is all."""
     speaking = {row: f for row, f in figures.items() if row.is_speech_driven and not np.isnan(f.value)}
-    mixed = column.of_size and len({row.faces for row in speaking}) > 1
-    if not column.better or len(speaking) < 2 or mixed:
-        return None
-    best = max(speaking, key=lambda row: column.better * speaking[row].value)
-    others = [figure for row, figure in speaking.items() if row != best]
-    return best if all(difference(key, speaking[best], other) > 0 for other in others) else None
+    mixed = COLUMNS[key].of_size and len({row.faces for row in speaking}) > 1
+    if not COLUMNS[key].better or mixed or not speaking:
+        return set()
+    best = max(speaking, key=lambda row: COLUMNS[key].better * speaking[row].value)
+    # Which is best the same clips tell: all pairs count, as any of them could have been asked for.
+    pairs = list(combinations(speaking, 2))
+    signs = signs_of(key, [(speaking[one], speaking[other]) for one, other in pairs])
+    told = {row for pair, sign in zip(pairs, signs, strict=True) if sign and best in pair for row in pair}
+    alike = {best, *(speaking.keys() - told)}
+    return alike if alike != speaking.keys() else set()
 
 
-def difference(key: str, one: Figure, other: Figure) -> int:
-    """1 where a figure is better than another, −1 where it is worse, 0 where the paired bootstrap cannot tell.
+def signs_of(key: str, pairs: Iterable[tuple[Figure, Figure]]) -> list[int]:
+    """Of all pairs together: 1 where the first figure is better, −1 where it is worse, 0 where the clips cannot tell."""
+    found = [difference(one, other) for one, other in pairs]
+    adjusted = holm([p for _, p in found])
+    better = COLUMNS[key].better
+    return [better * int(np.sign(by)) * int(p <= LEVEL) for (by, _), p in zip(found, adjusted, strict=True)]
+
+
+def difference(one: Figure, other: Figure) -> tuple[float, float]:
+    """By how much a figure is above another, and the p value of that (see `p_value`).
 
     Means are compared over the clips that both have: a system that shows no face in a hard clip gains nothing by it.
     """
-    better = COLUMNS[key].better
     if one.by_clip is not None and other.by_clip is not None:
-        low, high = bootstrap_interval(better * (one.by_clip - other.by_clip), len(one.resampled), one.seed)
-    else:
-        low, high = percentile_interval(better * (one.resampled - other.resampled))
-    return int(low > 0) - int(high < 0)
+        found = mean_figure(one.by_clip - other.by_clip, one.sample)
+        return found.value, p_value(found.value, found.resampled, found.units)
+    by = one.value - other.value
+    return by, p_value(by, one.resampled - other.resampled, min(one.units, other.units))
 
 
-def cell(key: str, row: Row, figure: Figure, static: Figure | None, is_best: bool) -> str:
+def cell(key: str, figure: Figure, sign: int, is_best: bool) -> str:
     """A figure as the page shows it."""
-    column = COLUMNS[key]
+    digits = COLUMNS[key].digits
     if np.isnan(figure.value):
         return "–"
-    still = static if column.still is None else Figure(column.still, np.full_like(figure.resampled, column.still))
-    sign = SIGNS[difference(key, figure, still)] if still and not row.is_reference else ""
-    value, (low, high) = _number(figure.value, column.digits), figure.interval
-    limits = "" if np.isnan(low) else f" [{_number(low, column.digits)}, {_number(high, column.digits)}]"
-    return f"{f'**{value}**' if is_best else value}{limits}{sign}"
+    value, (low, high) = number(figure.value, digits), figure.interval
+    limits = "" if np.isnan(low) else f" [{number(low, digits)}, {number(high, digits)}]"
+    return f"{f'**{value}**' if is_best else value}{limits}{SIGNS[sign]}"
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int) -> str:
     """Nought has no sign."""
     return f"{round(value, digits) + 0.0:.{digits}f}"

@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
     @property
     def is_speech_driven(self) -> bool:
-        return self.of in SYSTEMS and self.of not in LANDMARK_DRIVEN
+        return not self.is_reference and self.of not in LANDMARK_DRIVEN
 
 
 @dataclass(frozen=True)

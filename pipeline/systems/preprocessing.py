@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.errors import ClipRejected
-from pipeline.features.alignment import align_faces, crop_face
+from pipeline.features.alignment import align_faces, crop_face, crop_faces
 from pipeline.features.audio import log_mel, mfcc, resample
 from pipeline.features.characters.recogniser import recogniser
 from pipeline.features.characters.steps import StepWindows
@@ -150,8 +150,20 @@ class Preprocessing:
 
         Raises ClipRejected where the video cannot be used.
         """
+        return self._aligned(*self._followed(path))[1]
+
+    def crops(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """A video's crops on the clock of `fps`, cut as the corpus's were: uint8 (T, S, S, 3), and the similarities (T, 2, 3).
+
+        Raises ClipRejected where the video cannot be used.
+        """
+        transforms, _ = self._aligned(*self._followed(path))
+        return crop_faces(stream_frames(path, self.fps), transforms, self.image_size), transforms
+
+    def _followed(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """A video's landmarks (T, 68, 2) and boxes (T, 4), in its pixels."""
         found = detect_video(path, self.fps, **self.landmarks)
-        return self._aligned(self._refined(found.landmarks, stream_frames(path, self.fps)), found.boxes)[1]
+        return self._refined(found.landmarks, stream_frames(path, self.fps)), found.boxes
 
     def speech(
         self, waveform: np.ndarray, sample_rate: int, n_frames: int, needs: Iterable[str]
