@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtr, stdtrit
 
 LEVEL = 0.05  # of tests; intervals hold 1 − LEVEL
 
@@ -76,7 +76,7 @@ def percentile_interval(resampled: np.ndarray, units: int) -> tuple[float, float
     resampled = resampled[~np.isnan(resampled)]
     if not len(resampled) or units < 2:
         return float("nan"), float("nan")
-    tail = norm.cdf(np.sqrt(units / (units - 1)) * t.ppf(LEVEL / 2, units - 1))
+    tail = ndtr(np.sqrt(units / (units - 1)) * stdtrit(units - 1, LEVEL / 2))
     low, high = np.percentile(resampled, [100 * tail, 100 * (1 - tail)])
     return float(low), float(high)
 
@@ -91,7 +91,7 @@ def p_value(difference: float, resampled: np.ndarray, units: int) -> float:
         return 1.0
     # A draw's deviation is that of the mean of `units`, not of `units` − 1.
     error = resampled.std() * np.sqrt(units / (units - 1))
-    return float(2 * t.sf(abs(difference) / max(error, 1e-300), units - 1))
+    return float(2 * stdtr(units - 1, -abs(difference) / max(error, 1e-300)))
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
