@@ -39,7 +39,7 @@ from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.by_clip import CLIPS, write_tracks
 from pipeline.evaluation.evaluate import Clip, Measured, check, compare, summarise_split
-from pipeline.evaluation.generated import write_json
+from pipeline.evaluation.generated import write_json, write_text
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.features.alignment import crop_face
 from pipeline.features.tracking import LEAST_FRAMES
@@ -305,7 +305,7 @@ def save(
     page = environment.get_template("videos.html.jinja").render(
         tables=tables, signs=SIGNS, pictures=pictures, notes=notes, signature=figures["signature"]
     )
-    (folder / "index.html").write_text(page)
+    write_text(folder / "index.html", page)
     text = pd.DataFrame(next(iter(tables.values()))).set_index("system").T.to_string()
     return text.replace("**", "*").replace("`", " ")
 

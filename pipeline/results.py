@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from pipeline.errors import UserError, one_line_errors
 from pipeline.evaluation.generated import compared
-from pipeline.report.comparison import COLUMNS, SIGNS, table
+from pipeline.report.comparison import COLUMNS, SIGNS, breakdown, table
 from pipeline.report.pictures import COLOURS, contact_sheet
 from pipeline.report.run import Run, read_run
 
@@ -76,9 +76,18 @@ def _shown(run: Run, output: Path, picture: str | None) -> dict[str, Any]:
         "about": list(about(run)),
         "systems": systems_table(run),
         "groups": {f"{name} ({_clips(len(clips))})": table(run, clips) for name, clips in run.groups() if run.rows},
+        "by_emotion": emotion_tables(run),
         "sheet": sheet,
         "missing": missing,
     }
+
+
+def emotion_tables(run: Run) -> dict[str, list[dict[str, str]]]:
+    """How lips fare by the clips' emotions, by the first test group's clips; none where they have one emotion alone."""
+    _, clips = next(run.groups(), ("", []))
+    if not run.rows or run.clips.loc[clips, "emotion"].nunique() < 2:
+        return {}
+    return {COLUMNS[key].label: breakdown(run, clips, "emotion", key) for key in ("lmd_share", "mouth_correlation")}
 
 
 def title(run: Run) -> str:

@@ -1,6 +1,7 @@
 """What was generated of the test clips: what there is to compare, with what, where it lies, and how figures are kept."""
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -78,5 +79,12 @@ def tested_clips(rows: list[Compared], data: Path, split: str) -> pd.DataFrame:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Figures as `dvc metrics` reads them."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; it appears whole under its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -90,10 +90,26 @@ def table(run: Run, clips: list[str]) -> list[dict[str, str]]:
     """The rows of a group's table, {column's label: text}; columns that are empty for all rows are left out."""
     figures = {row: row_figures(run, row, clips) for row in run.rows}
     shown = [key for key in COLUMNS if any(not np.isnan(of_row[key].value) for of_row in figures.values())]
-    several = len({row.faces for row in run.rows}) > 1
     columns = {key: column(key, run, {row: of_row[key] for row, of_row in figures.items()}) for key in shown}
-    names = {row: f"`{row.of}`{f' ({row.faces})' if several else ''}" for row in run.rows}
-    return [{"system": names[row]} | {COLUMNS[key].label: columns[key][row] for key in shown} for row in run.rows]
+    return [
+        {"system": name_of(run, row)} | {COLUMNS[key].label: columns[key][row] for key in shown} for row in run.rows
+    ]
+
+
+def breakdown(run: Run, clips: list[str], by: str, key: str) -> list[dict[str, str]]:
+    """One of COLUMNS, a column for each value of `by` (subject, sentence, emotion) among the clips: rows as of `table`."""
+    values = run.clips.loc[clips, by]
+    columns = {
+        f"{value} ({len(those)})": column(key, run, {row: row_figures(run, row, list(those))[key] for row in run.rows})
+        for value, those in values.groupby(values).groups.items()
+    }
+    return [{"system": name_of(run, row)} | {title: cells[row] for title, cells in columns.items()} for row in run.rows]
+
+
+def name_of(run: Run, row: Row) -> str:
+    """A row's name in a table, with its faces where the run has several."""
+    several = len({other.faces for other in run.rows}) > 1
+    return f"`{row.of}`{f' ({row.faces})' if several else ''}"
 
 
 def row_figures(run: Run, row: Row, clips: list[str]) -> dict[str, Figure]:

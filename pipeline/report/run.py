@@ -19,6 +19,7 @@ from pipeline.training.trained import read_card, reason_skipped
 FRAMING = ("static", "ground_truth_reencoded")
 # Second halves of cascades alone: how these systems' names end.
 HALVES = "_true_landmarks"
+DESCRIPTION = ["split", "subject", "sentence", "emotion"]
 # Who speaks in the papers' one-speaker setting, where a corpus of that layout has more people.
 ONE_SPEAKER = {"grid": "s1"}
 
@@ -41,9 +42,9 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """params: its params.yaml. cards: of its trained systems. rows: in the order of tables. clips: a row (split, subject) per
-    test clip, by its id. metrics: by row's name and clip, a column each; measured: what has to be pooled, by row's name, by
-    clip. Both are empty where nothing was measured. missing: sentences on what is not there.
+    """params: its params.yaml. cards: of its trained systems. rows: in the order of tables. clips: a row per test clip, by its id,
+    with DESCRIPTION. metrics: by row's name and clip, a column each; measured: what has to be pooled, by row's name, by clip.
+    Both are empty where nothing was measured. missing: sentences on what is not there.
     """
 
     folder: Path
@@ -97,11 +98,11 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"{path} cannot be read ({type(error).__name__}); restore it") from error
     evaluation, missing = folder / "data" / "evaluation", []
     table = _read(pd.read_parquet, evaluation / CLIPS) if (evaluation / CLIPS).exists() else pd.DataFrame()
-    clips, metrics, measured, names = pd.DataFrame(columns=["split", "subject"]), pd.DataFrame(), {}, []
+    clips, metrics, measured, names = pd.DataFrame(columns=DESCRIPTION), pd.DataFrame(), {}, []
     if table.empty:
         missing.append("No figures: data/evaluation was not made; `dvc repro evaluation` makes it.")
     else:
-        clips = table.drop_duplicates("clip").set_index("clip")[["split", "subject"]].fillna("(not named)")
+        clips = table.drop_duplicates("clip").set_index("clip")[DESCRIPTION].fillna("(not named)")
         metrics, names = table.set_index(["system", "clip"]), list(table["system"].unique())
         if all((evaluation / name).exists() for name in (TRACKS, UNITS)):
             measured = _read(read_measured, evaluation)

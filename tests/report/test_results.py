@@ -148,6 +148,22 @@ def test_means_shares_and_intervals_of_known_figures(make_run):
     assert "**" not in "".join(rows["`sinha_true_landmarks`"].values())
 
 
+def test_by_emotion_each_has_the_figures_of_its_clips(make_run):
+    """a and b are happy, c and d sad: static's mouths are 1.5 px off in the mean, and 4.5."""
+    folder = make_run()
+    path = folder / "data" / "evaluation" / CLIPS
+    table = pd.read_parquet(path)
+    table["emotion"] = np.where(table["clip"].isin(["a", "b"]), "HAP", "SAD")
+    table.loc[(table["system"] == "sinha") & (table["emotion"] == "SAD"), "lmd"] *= 3
+    write_table(table, path)
+    rows = section(page_of(folder), "LMD, % of static's ↓, by emotion")
+    assert list(rows["`sinha`"])[1:] == ["HAP (2)", "SAD (2)"]
+    assert rows["`sinha`"]["HAP (2)"].startswith("**50** [50, 50] ▲") and rows["`sinha`"]["SAD (2)"].startswith(
+        "150 [150, 150] ▼"
+    )
+    assert "by emotion" not in page_of(make_run("neutral"))
+
+
 def test_each_unseen_person_has_a_table_and_the_one_speaker_of_grid_too(make_run):
     page = page_of(make_run())
     headings = [line[4:] for line in page.splitlines() if line.startswith("### ")]
