@@ -42,8 +42,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """params: its params.yaml. cards: of its trained systems. rows: in the order of tables. clips: a row per test clip, by its id,
-    with DESCRIPTION. metrics: by row's name and clip, a column each; measured: what has to be pooled, by row's name, by clip.
+    """params: its params.yaml. cards: of its trained systems. rows: in the order of tables. clips: a row (DESCRIPTION) per test
+    clip, by its id. metrics: by row's name and clip, a column each; measured: what has to be pooled, by row's name, by clip.
     Both are empty where nothing was measured. missing: sentences on what is not there.
     """
 
