@@ -162,11 +162,26 @@ def share_figure(values: np.ndarray, still: np.ndarray, sample: Sample) -> Figur
 
 def column(key: str, run: Run, figures: dict[Row, Figure]) -> dict[Row, str]:
     """A column's cells: values, intervals, and what differs from the still photo, and from the best."""
+    signs, best = against_static(key, run, figures), best_of(key, figures)
+    return {row: cell(key, figure, signs.get(row, 0), row in best) for row, figure in figures.items()}
+
+
+def signs(run: Run, clips: list[str]) -> dict[str, dict[str, int]]:
+    """How every system differs from the still photo of its faces: row's name → key → as of `signs_of`.
+
+    Of those COLUMNS that have a better and that say something of a still photo.
+    """
+    keys = [key for key, c in COLUMNS.items() if c.better and not (c.still is not None and np.isnan(c.still))]
+    figures = {row: row_figures(run, row, clips) for row in run.rows}
+    by_key = {key: against_static(key, run, {row: of_row[key] for row, of_row in figures.items()}) for key in keys}
+    return {row.name: {key: by_key[key].get(row, 0) for key in keys} for row in figures if not row.is_reference}
+
+
+def against_static(key: str, run: Run, figures: dict[Row, Figure]) -> dict[Row, int]:
+    """How a column's systems differ from the still photo, all of them together; without those that cannot be compared."""
     pairs = {row: (figure, still_of(key, run, row, figures)) for row, figure in figures.items() if not row.is_reference}
     known = {row: pair for row, pair in pairs.items() if not any(np.isnan(figure.value) for figure in pair)}
-    signs = dict(zip(known, signs_of(key, known.values()), strict=True))
-    best = best_of(key, figures)
-    return {row: cell(key, figure, signs.get(row, 0), row in best) for row, figure in figures.items()}
+    return dict(zip(known, signs_of(key, known.values()), strict=True))
 
 
 def still_of(key: str, run: Run, row: Row, figures: dict[Row, Figure]) -> Figure:

@@ -17,7 +17,7 @@ from pipeline.evaluation.by_clip import CLIPS, TRACKS, write_tracks
 from pipeline.evaluation.evaluate import METRICS, Measured
 from pipeline.papers.registry import PAPERS
 from pipeline.references import REFERENCES
-from pipeline.report.comparison import COLUMNS, Sample, best_of, difference, mean_figure, signs_of
+from pipeline.report.comparison import COLUMNS, Sample, best_of, difference, mean_figure, signs, signs_of
 from pipeline.report.run import Row, read_run
 from pipeline.training.trained import CARD, FORM, save_reason
 
@@ -238,6 +238,15 @@ def test_crops_of_different_sizes_are_compared_with_their_own_static(make_run):
     assert rows["`chen_s` (box)"]["LMD, % of static's ↓"] == "150 [150, 150] ▼"
     assert rows["`sinha` (small)"]["LMD, % of static's ↓"].startswith("**50**")
     assert all("**" not in row[COLUMNS[key].label] for row in rows.values() for key in ("psnr", "ssim", "lmd"))
+
+
+def test_the_report_s_marks_are_those_of_the_table(make_run):
+    """Of figures that say something of a still photo; references have none; each is compared with its own faces' still."""
+    run = read_run(make_run(box=["chen_s"]))
+    found = signs(run, ["a", "b", "c", "d"])
+    assert list(found) == ["atvgnet", "sinha", "chen_s", "sinha_true_landmarks"]
+    assert set(found["sinha"]) == {"psnr", "ssim", "lmd", "lmd_share", "lmd_iod", "mouth_correlation", "au_f1"}
+    assert [found[name]["lmd"] for name in found] == [0, 1, -1, 1] and found["sinha"]["psnr"] == 0
 
 
 def test_the_heading_and_the_cards_say_what_was_trained(make_run):
