@@ -17,6 +17,7 @@ from pipeline.references import REFERENCES
 
 FILE = Path("dvc.yaml")
 WIDTH = 120
+TEMPLATES = "pipeline/report/templates"  # of pages: what a stage reads that no module's import shows
 HEADER = """\
 # Rendered by `make dag` from pipeline/dag.py and the papers' declarations; a test holds it against them. For every stage:
 # what it runs, the data that it reads, the modules that it imports, exactly the parameters that it reads, what it makes.
@@ -115,7 +116,7 @@ SUMMARY = Stage(
     "preprocessing",
     "what became of the clips, in numbers and on a page, and which of them go on",
     "preprocessing",
-    ("data/clips", *(f"data/{name}" for name in FEATURES), *(f"data/done/{name}" for name in FEATURES)),
+    ("data/clips", *(f"data/{name}" for name in FEATURES), *(f"data/done/{name}" for name in FEATURES), TEMPLATES),
     ("corpus.fps", "faces", "action_units.backend"),
     makes=("data/preprocessing", "data/usable_clips.parquet"),
     metrics=("preprocessing.json",),
@@ -273,9 +274,11 @@ REPORT = Stage(
         *FRAMES,
         *(f"data/videos/{folder}" for folder in COMPARED),
         *(f"data/systems/{name}" for name in SYSTEMS),
+        *DETECTIONS,
         *("data/evaluation", "data/blinks.json", "data/emotions.json"),
         *(f"metrics/{name}" for stage in (SUMMARY, *MEASURED) for name in stage.metrics),
         "metrics/losses",
+        TEMPLATES,
     ),
     ("evaluation.split", "evaluation.common_size", "report"),
     makes=("data/report",),

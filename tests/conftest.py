@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 # The tests' networks are too small to share out, and threads that wait for each other cost more than they bring: one here, and
@@ -58,3 +59,17 @@ def make_clip(portrait):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, whose camera and microphone are made up."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: docs/app.md")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        pytest.skip("Chromium is not installed: docs/app.md")
+    made_up = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *made_up])
+        yield browser
+        browser.close()

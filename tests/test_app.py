@@ -1,7 +1,6 @@
 """The page: what stands behind it, always; and itself in a headless Chromium, where there is one (docs/app.md)."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -245,19 +244,6 @@ def address(tmp_path_factory):
             served.terminate()
             served.wait(60)
     assert list((folder / "uploads").glob("talking-head-*")) == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: docs/app.md")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium:
-        pytest.skip("Chromium is not installed: docs/app.md")
-    made_up = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *made_up])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.code import closure
-from pipeline.dag import Stage, render, stages
+from pipeline.dag import TEMPLATES, Stage, render, stages
 from pipeline.papers.registry import PAPERS, SYSTEMS
 from pipeline.references import REFERENCES
 from pipeline.report.pictures import COLOURS
@@ -47,11 +47,17 @@ def test_what_a_stage_reads_some_stage_makes_or_somebody_gave():
     made += [f"metrics/{name}" for stage in STAGES.values() for name in (*stage.metrics, *stage.losses)]
     for stage in STAGES.values():
         for path in stage.reads:
-            given = path in ("${corpus.root}", "metrics/losses")
+            given = path in ("${corpus.root}", "metrics/losses", TEMPLATES)
             # Which of `faces` a paper's are is no matter here; a folder may hold what is made for each of them.
             path = re.sub(r"\$\{\w+\.faces\}", "${key}", path)
             there = (path == other or path.startswith(f"{other}/") or other == f"{path}/${{key}}" for other in made)
             assert given or any(there), (stage.name, path)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_that_writes_a_page_depends_on_its_templates(name):
+    writes = "pipeline/report/page.py" in modules(STAGES[name])
+    assert writes == (TEMPLATES in STAGES[name].reads)
 
 
 def chains(module: str) -> set[str]:

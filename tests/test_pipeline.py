@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import av
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image
 from pipeline.dag import stages
 from pipeline.errors import UserError
 from pipeline.papers.registry import LANDMARK_DRIVEN, PAPERS, SYSTEMS
+from pipeline.report import single_file
 from pipeline.systems.card import find_system
 from pipeline.systems.system import load_system
 from pipeline.talking import talk
@@ -122,12 +124,20 @@ def test_a_comment_in_a_papers_folder_trains_nothing_and_starts_no_other_paper(c
     assert not stages_run(run(checkout, "dvc", "repro"))
 
 
-def test_the_report_is_one_page_that_plays(checkout):
-    page = (checkout / "data/report/index.html").read_text()
-    assert page.count("<video") == 12 and "data:video/mp4;base64," in page
-    assert not re.search(r"(src|href)=\"(?!data:)", page)
-    sheets = list((checkout / "data/report/contact_sheets").glob("*.png"))
-    assert len(sheets) == 1 and np.asarray(Image.open(sheets[0])).std() > 20
+def test_the_report_is_a_page_that_plays_what_lies_beside_it(checkout):
+    """Every clip of the players, by every system, with its landmarks; and every picture, each of which shows something."""
+    folder = checkout / "data/report"
+    page = (folder / "index.html").read_text()
+    assert page.count("<video") == 12 and "http" not in page
+    clips = json.loads(single_file.DATA.search(page)[0])["clips"]
+    videos = [folder / unquote(address) for clip in clips.values() for address in clip["videos"].values()]
+    assert len(videos) == 12 * len(clips) and all(len(read_frames(video, 25)) > 10 for video in videos)
+    assert all((folder / unquote(clip["landmarks"])).stat().st_size > 10_000 for clip in clips.values())
+    pictures = [folder / unquote(address) for address in single_file.SOURCE.findall(page)]
+    assert len(pictures) > 10 and all(np.asarray(Image.open(path)).std() > 5 for path in pictures)
+    assert len(list((folder / "contact_sheets").glob("*.png"))) == 1
+    whole = run(checkout, "python", "-m", "pipeline.report.single_file", "-o", str(checkout.parent / "whole.html"))
+    assert "whole.html" in whole and not single_file.SOURCE.search((checkout.parent / "whole.html").read_text())
 
 
 @pytest.fixture(scope="session")
@@ -371,8 +381,9 @@ def test_without_labels_of_emotions_all_else_goes_on(checkout, tmp_path):
     before, after = (json.loads((root / "metrics/evaluation.json").read_text()) for root in (checkout, project))
     assert after == {system: row for system, row in before.items() if system != "maity"}
     assert json.loads((project / "metrics/emotions.json").read_text()) == {}
-    assert "<h2>Emotions</h2>" not in (project / "data/report/index.html").read_text()
-    assert "<h2>Emotions</h2>" in (checkout / "data/report/index.html").read_text()
+    before, after = ((root / "data/report/index.html").read_text() for root in (checkout, project))
+    assert ">Emotions</h2>" in before and ">Emotions</h2>" not in after
+    assert "Not here" not in before and "`maity` could not be trained" in after and "Emotions: no clip" in after
 
 
 def test_a_system_is_added_as_its_page_says(checkout, tmp_path):

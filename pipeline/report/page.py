@@ -1,159 +1,194 @@
-"""One HTML page, complete in itself: table, charts, contact sheets, and the generated clips playing with sound."""
+"""One page to look at, whatever it is of: sections, a leaderboard, and players that show every system side by side.
 
-import base64
-from pathlib import Path
-
-from jinja2 import Environment
-
-LABELS = {
-    "psnr": "PSNR ↑",
-    "ssim": "SSIM ↑",
-    "lmd": "LMD ↓",
-    "lmd_iod": "LMD / IOD ↓",
-    "nlmd": "NLMD ↓",
-    "mouth_correlation": "mouth corr. ↑",
-    "mouth_lag": "mouth lag",
-    "identity": "identity ↑",
-    "no_face": "no face",
-    "au_f1": "AU F1 ↑",
-    "au_accuracy": "AU accuracy ↑",
-    "blink_rate": "blinks per s",
-    "blink_duration": "blink (s)",
-}
-
-MOTION_LABELS = {
-    "lmd": "LMD (px) ↓",
-    "lmd_iod": "LMD / IOD ↓",
-    "velocity_iod": "velocity error / IOD ↓",
-    "mouth_correlation": "mouth corr. ↑",
-    "blink_rate": "blinks per s",
-    "blink_duration": "blink (s)",
-    "blink_interval": "between blinks (s)",
-}
-
-SILENCE_LABELS = {
-    "silence_motion": "opening's deviation in silence (IOD) ↓",
-    "silence_lmd": "LMD to the photo in silence (px) ↓",
-    "speech_motion": "deviation in speech",
-    "speech_lmd": "LMD to the photo in speech",
-}
-
-EMOTION_LABELS = {
-    "accuracy": "accuracy ↑",
-    "accuracy_own_emotion": "in the photo's own emotion",
-    "accuracy_other_emotion": "in another",
-}
-
-TEMPLATE = """{% macro number(value, digits=3) -%}
-{% if value is none %}–{% else %}{{ "%.*f"|format(digits, value) }}{% endif %}
-{%- endmacro %}
-{% macro metrics_table(means, intervals) -%}
-<table><tr><th>system{% for metric in labels %}<th>{{ labels[metric] }}{% endfor %}</tr>
-{% for system, row in means.items() %}<tr><td>{{ system }}{% for metric in labels %}<td>{{ number(row[metric]) }}
-{%- if intervals[system][metric] %} <small>[{{ "%.3f, %.3f"|format(*intervals[system][metric]) }}]</small>{% endif %}
-{% endfor %}</tr>{% endfor %}</table>
-{%- endmacro -%}
-<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Talking heads</title>
-<style>
- body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; color: #222 }
- table { border-collapse: collapse; display: block; overflow-x: auto }
- td, th { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ddd }
- td:first-child, th:first-child { text-align: left } small { color: #777 } img { max-width: 100% }
- .clips { display: grid; grid-template-columns: repeat({{ systems|length }}, 1fr); gap: .6em } video { width: 100% }
- figure { margin: 0 } figcaption { font-size: 12px; color: #555 }
- button { font: inherit; margin: .4em 0 }
-</style>
-<h1>Talking heads</h1>
-<p>{{ preprocessing.clips }} clips of {{ preprocessing.subjects }} subjects, {{ preprocessing.rejected }} rejected,
-{{ preprocessing.frames }} frames. Metrics on the split <b>{{ split }}</b>, mean over {{ n_clips }} clips; in brackets the
-95 % bootstrap interval. Each system is compared with the truth of the faces that it sees, at its own size. <b>static</b>
-repeats the first frame: what a system must beat in LMD and mouth correlation.</p>
-{{ metrics_table(means, intervals) }}
-<p><small>{{ signature }}{% for system, origin in perceptual.items() if origin %} · perceptual loss of {{ system }}:
-{{ origin.weights }} weights of VGG-19 ({{ origin.detail }}){% endfor %}</small></p>
-<h2>All at one size</h2>
-{% if common.means == means %}<p>All frames are of {{ common.size }} px, the common size: there the figures are the same.</p>
-{% else %}<p>The frames of every system, and the truth that it is compared with, brought to {{ common.size }} px with their
-landmarks: PSNR, SSIM and LMD are of images of one size. How much of a crop a face fills, its transform still decides.</p>
-{{ metrics_table(common.means, common.intervals) }}
-{% endif %}
-{% for title, image in charts.items() %}<h2>{{ title }}</h2><img alt="{{ title }}" src="{{ image }}">{% endfor %}
-<h2>Landmarks that speech predicts</h2>
-<p>Against those of the real clips, before any texture; <b>static</b> keeps the first frame's. Velocity error: how far the
-mouth's points are from moving as they should, per frame. Blinks by one definition for all.</p>
-<table><tr><th>system{% for label in motion_labels.values() %}<th>{{ label }}{% endfor %}</tr>
-{% for system, row in motion.items() %}<tr><td>{{ system }}
-{% for metric in motion_labels %}<td>{{ number(row[metric], 4) }}{% endfor %}</tr>{% endfor %}</table>
-<h2>Action units</h2>
-<p>F1 of each and, in brackets, accuracy, by the built-in estimator on both sides; a dash where the real clips never show
-it.</p>
-<table><tr><th>system{% for au in (action_units.values()|first).f1 %}<th>{{ au }}{% endfor %}</tr>
-{% for system, row in action_units.items() %}<tr><td>{{ system }}
-{% for au, value in row.f1.items() %}<td>{{ number(value) }}
-{%- if value is not none %} <small>({{ number(row.accuracy[au]) }})</small>{% endif %}{% endfor %}</tr>{% endfor %}</table>
-<p>How well the two networks that Chen S. trains beforehand recognise them in real clips (Table 4): F1 and, in brackets,
-accuracy. A dash where one never occurs.</p>
-<table><tr><th>network<th>clips{% for au in recognised_units %}<th>{{ au }}{% endfor %}<th>mean</tr>
-{% for network, splits in recognition.items() %}{% for split, row in splits.items() %}<tr><td>{{ network }}<td>{{ split }}
-{% for au in recognised_units %}<td>
-{%- if au in row %}{{ number(row[au].f1) }} <small>({{ number(row[au].accuracy) }})</small>{% else %}–{% endif %}
-{% endfor %}<td>{{ number(row.mean_f1) }} <small>({{ number(row.mean_accuracy) }})</small></tr>
-{% endfor %}{% endfor %}</table>
-{% if silence %}<h2>Silence</h2>
-<p>Two photos of each subject, the mouth the most closed and the most open, while nobody speaks: it should keep still, as it is
-in the photo. Beside it what the same photos do in speech.</p>
-<table><tr><th>system{% for label in silence_labels.values() %}<th>{{ label }}{% endfor %}</tr>
-{% for system, row in silence.items() %}<tr><td>{{ system }}
-{% for metric in silence_labels %}<td>{{ number(row[metric], 4) }}{% endfor %}</tr>{% endfor %}</table>
-{% for clip, image in silence_sheets.items() %}<h3>{{ clip }}</h3>
-<img alt="{{ clip }} in silence" src="{{ image }}">{% endfor %}
-{% endif %}
-{% if emotions %}<h2>Emotions</h2>
-<p>As a classifier sees them that was trained on real clips only. <b>ground_truth</b> is its ceiling; chance is 0.167. Systems
-that no emotion conditions are judged by the photo's.</p>
-<table><tr><th>system{% for label in emotion_labels.values() %}<th>{{ label }}{% endfor %}
-{% for emotion in (emotions.values()|first).recall %}<th>{{ emotion }}{% endfor %}</tr>
-{% for system, row in emotions.items() %}<tr><td>{{ system }}
-{% for metric in emotion_labels %}<td>{{ number(row[metric]) }}{% endfor %}
-{% for value in row.recall.values() %}<td>{{ number(value) }}{% endfor %}</tr>{% endfor %}</table>
-{% for title, image in emotion_pictures.items() %}<h3>{{ title }}</h3><img alt="{{ title }}" src="{{ image }}">{% endfor %}
-{% endif %}
-<h2>What is drawn anew, and where</h2>
-<p>Every fifth frame; below it the colour map, and the map of change: white where a frame takes the colour map, black where it
-keeps the photo. (Sinha's attention map is its negative.)</p>
-{% for system, image in maps.items() %}<h3>{{ system }}</h3><img alt="maps of {{ system }}" src="{{ image }}">{% endfor %}
-<h2>Clips</h2>
-<p>Every system speaks with the clip's own sound.</p>
-{% for clip, videos in clips.items() %}
-<h3>{{ clip }} <button onclick="play(this)">play all</button></h3><div class="clips">
-{% for system in systems %}<figure><video controls preload="metadata" src="{{ videos[system] }}"></video>
-<figcaption>{{ system }}</figcaption></figure>{% endfor %}</div>
-<img alt="contact sheet of {{ clip }}" src="{{ sheets[clip] }}">
-{% endfor %}
-<script>
- // All at once, one of them heard.
- function play(button) {
-   button.parentElement.nextElementSibling.querySelectorAll("video").forEach((video, k) => {
-     video.muted = k > 0; video.currentTime = 0; video.play();
-   });
- }
-</script></html>
+A page is a folder: `index.html`, which holds its style and script, and beside it pictures, videos and landmarks. It needs no
+network. `pipeline.report.single_file` makes one file of it.
 """
 
+import base64
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-def data_uri(path: Path, kind: str) -> str:
-    """A file as a `data:` address, so that the page needs nothing beside it."""
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+import numpy as np
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+
+from pipeline.report.definitions import METRICS, Metric
+
+TEMPLATES = Path(__file__).parent / "templates"
+# Landmarks as the page holds them: whole numbers of 16 bits, in shares of the crop's side; and what stands where there is none.
+PARTS, NO_FACE = 8192, -32768
+
+Figures = dict[str, dict[str, Any]]  # system → metric → what is known of it, or None
 
 
-def render_page(**content: object) -> str:
-    """Fill the page. See TEMPLATE for what it needs; text is escaped."""
-    environment = Environment(autoescape=True, trim_blocks=True)
-    labels = {
-        "labels": LABELS,
-        "motion_labels": MOTION_LABELS,
-        "silence_labels": SILENCE_LABELS,
-        "emotion_labels": EMOTION_LABELS,
+class Section(NamedTuple):
+    """A part of a page. template: a file in templates/, without its ending, that shows `content`."""
+
+    title: str
+    template: str
+    content: dict[str, Any]
+
+
+class Take(NamedTuple):
+    """One clip of one system. landmarks: (T, 68, 2) in pixels of a crop of `size`, NaN without a face, or None; what the video
+    shows is the whole of the crop, however large."""
+
+    video: Path
+    landmarks: np.ndarray | None
+    size: int
+
+
+def write_page(
+    out: Path, title: str, about: Sequence[str], sections: Sequence[Section], missing: Sequence[str] = ()
+) -> None:
+    """Write `out`/index.html, whole or not at all. Text is escaped; what stands between backticks in sentences is code.
+
+    about: sentences at its head. missing: sentences on what a reader would look for in vain. Addresses in `sections` are
+    relative to `out`, as `address` makes them.
+    """
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["sentence"] = with_code
+    shown = [
+        (section.title, environment.get_template(f"{section.template}.html.jinja").render(section.content))
+        for section in sections
+    ]
+    page = environment.get_template("page.html.jinja").render(title=title, about=about, missing=missing, sections=shown)
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / "index.html.partial"
+    partial.write_text(page)
+    os.replace(partial, out / "index.html")
+
+
+def with_code(sentence: str) -> Markup:
+    """A sentence as HTML."""
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", str(escape(sentence))))
+
+
+def address(out: Path, path: Path) -> str:
+    """How the page in `out` names a file beside it."""
+    return quote(path.relative_to(out).as_posix())
+
+
+def gallery(out: Path, title: str, paths: dict[str, Path], about: str = "") -> Section:
+    """A section of pictures, by their titles; `about` stands above them."""
+    addresses = {name: address(out, path) for name, path in paths.items()}
+    return Section(title, "gallery", {"about": about, "pictures": addresses})
+
+
+def figures(
+    title: str,
+    about: str,
+    rows: Figures,
+    metrics: dict[str, Metric],
+    out: Path = Path(),
+    paths: dict[str, Path] | None = None,
+) -> Section:
+    """A section with a table that can be sorted, of the metrics that some row has, and pictures in `out` by their titles."""
+    shown = {name: address(out, path) for name, path in (paths or {}).items()}
+    content = {"label": title, "about": about, "rows": rows, "metrics": defined(metrics, rows), "pictures": shown}
+    return Section(title, "figures", content)
+
+
+def defined(metrics: dict[str, Metric], rows: Figures) -> dict[str, Metric]:
+    """Those metrics that some row has a value of."""
+    return {key: metric for key, metric in metrics.items() if any(row.get(key) is not None for row in rows.values())}
+
+
+def undefined(rows: Figures, metrics: dict[str, Metric] = METRICS) -> list[Metric]:
+    """Those that were measured, and of which no row has a value."""
+    measured = {key for row in rows.values() for key in row}
+    return [metric for key, metric in metrics.items() if key in measured and key not in defined(metrics, rows)]
+
+
+def leaderboard(
+    title: str,
+    means: Figures,
+    intervals: Figures,
+    signs: Figures | None = None,
+    playable: Sequence[str] = (),
+    by_clip: Sequence[str] = (),
+    metrics: dict[str, Metric] = METRICS,
+    notes: Sequence[str] = (),
+) -> Section:
+    """All systems × metrics, to be sorted by any of them, with what each means.
+
+    means, intervals: of each system; [low, high] or None. signs: 1 where a figure is surely better than the still photo's, −1
+    where worse, 0 where the clips cannot tell; without them the page speaks of no marks. playable: systems that the players
+    show, by_clip: metrics that single clips have: such a figure leads to the clip in which it is worst. metrics: the columns;
+    one that no system has is left out. notes: small print.
+    """
+    shown = defined(metrics, means)
+    compared = {key for of_system in (signs or {}).values() for key in of_system}
+    content = {"means": means, "intervals": intervals, "signs": signs, "metrics": shown, "notes": notes}
+    content["unsigned"] = [metric.label for key, metric in shown.items() if key not in compared]
+    return Section(title, "leaderboard", content | {"playable": playable, "by_clip": by_clip})
+
+
+def players(
+    out: Path,
+    clips: dict[str, dict[str, Take]],
+    truths: dict[str, str],
+    fps: float,
+    values: dict[str, Figures],
+    metrics: dict[str, Metric] = METRICS,
+) -> Section:
+    """Every system's video of one clip side by side, in step, heard with the real one's sound; copies them to `out`.
+
+    clips: by clip, by system; the first system is the real one, which leads. A system that lacks a clip is not shown in it.
+    truths: system → the one that holds its real landmarks. values: by clip, the figures that single clips have.
+    """
+    shown = {}
+    for clip, takes in clips.items():
+        videos = {system: out / "videos" / system / f"{clip}.mp4" for system in takes}
+        for system, path in videos.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(takes[system].video, path)
+        found = {system: packed(take) for system, take in takes.items() if take.landmarks is not None}
+        script = out / "landmarks" / f"{clip}.js"
+        script.parent.mkdir(parents=True, exist_ok=True)
+        # A page that was opened from a disk may load scripts, and no other data.
+        script.write_text(f"receiveLandmarks({json.dumps(clip)}, {json.dumps(found)});\n")
+        shown[clip] = {
+            "videos": {system: address(out, path) for system, path in videos.items()},
+            "landmarks": address(out, script),
+        }
+    systems = list(dict.fromkeys(system for takes in clips.values() for system in takes))
+    of_clips = {
+        key: m for key, m in metrics.items() if any(key in row for of in values.values() for row in of.values())
     }
-    return environment.from_string(TEMPLATE).render(**labels, **content)
+    data = {
+        "fps": fps,
+        "real": systems[0],
+        "truths": {system: truths[system] for system in systems},
+        "clips": shown,
+        "values": values,
+        "metrics": {key: metric._asdict() for key, metric in of_clips.items()},
+        "parts": PARTS,
+        "noFace": NO_FACE,
+    }
+    return Section("Clips, side by side", "players", {"systems": systems, "data": data, "metrics": of_clips})
+
+
+def packed(take: Take) -> str:
+    """A take's landmarks for the page: base64 of little-endian int16 (T, 68, 2)."""
+    shares = (take.landmarks + 0.5) / take.size
+    whole = np.nan_to_num(np.round(PARTS * shares), nan=NO_FACE).clip(NO_FACE, -NO_FACE - 1)
+    return base64.b64encode(whole.astype("<i2").tobytes()).decode()
+
+
+def worst_clips(values: dict[str, Figures], metrics: dict[str, Metric] = METRICS) -> list[str]:
+    """The clips in which some system has its worst figure by some metric, where clips differ. values: by clip, by system."""
+    worst = set()
+    for system in dict.fromkeys(system for of_clip in values.values() for system in of_clip):
+        for key, metric in metrics.items():
+            found = {clip: of_clip.get(system, {}).get(key) for clip, of_clip in values.items()}
+            badness = {clip: metric.badness(value) for clip, value in found.items() if value is not None}
+            if len(set(badness.values())) > 1:
+                worst.add(max(badness, key=badness.get))
+    return sorted(worst)

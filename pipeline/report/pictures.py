@@ -131,7 +131,6 @@ def bar_chart(path: Path, means: dict[str, dict], intervals: dict[str, dict], co
         axis.set_yticks(range(len(systems)), systems, fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].invert_yaxis()
-    axes[2].set_xlim(left=15)
     _save(figure, path)
 
 
@@ -145,7 +144,10 @@ def loss_curves(path: Path, losses: dict[str, pd.DataFrame]) -> None:
     for axis, column in zip(axes.flat, columns, strict=False):
         for k, (training, table) in enumerate(losses.items()):
             if column in table:
-                axis.plot(table["epoch"], table[column], label=training.replace("_", " "), color=f"C{k}")
+                axis.plot(
+                    table["epoch"], table[column], ".-", markersize=3, label=training.replace("_", " "), color=f"C{k}"
+                )
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_title(column.replace("_", " "), fontsize=10)
         axis.set_xlabel("epoch", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
@@ -168,7 +170,7 @@ def opening_curves(
         truth = truths[system]
         axis.fill_between(np.arange(len(truth)) / fps, truth, color=COLOURS["ground_truth"], alpha=0.2, linewidth=0)
         axis.plot(np.arange(len(opening)) / fps, opening, color=colours[system], linewidth=1.8)
-        axis.set_title(system, fontsize=9)
+        axis.set_title(f"{system}: no face found" if np.isnan(opening).all() else system, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes.flat[len(shown) :]:
         axis.remove()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment
 
 from pipeline.corpus.about import read_about
 from pipeline.corpus.incremental import read_done
@@ -14,7 +13,7 @@ from pipeline.corpus.tables import Tables
 from pipeline.errors import ClipRejected
 from pipeline.features.action_units.units import AUS, NAMES
 from pipeline.report.by_clip import MEASURES, figures_by_clip, sync_check, worst
-from pipeline.report.page import data_uri
+from pipeline.report.page import Section, address, gallery, write_page
 from pipeline.report.pictures import contact_sheet, histograms, save_image, thumbnail, with_landmarks
 from pipeline.video import stream_frames
 
@@ -171,69 +170,23 @@ def make_page(data: Path, faces: list[str], out: Path, summary: dict, sync: pd.D
         save_image(out / "rejected.png", contact_sheet(pictures, 1))
     figures = figures_by_clip(done["landmarks"], done[aligned], done["audio_features"], sync, fps)
     histograms(out / "clips.png", {MEASURES[name].label: figures[name].dropna() for name in MEASURES})
-    rejected = rejected_clips(data, faces)
-    page = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE)
-    content = page.render(
-        s=summary,
-        names=NAMES,
-        worst={MEASURES[name].label: worst(figures, name, NAMED).to_dict() for name in MEASURES},
-        rejected=rejected.head(200).to_dict("records"),
-        distributions=data_uri(out / "clips.png", "image/png"),
-        sheet=data_uri(out / "worst.png", "image/png"),
-        rejected_sheet=data_uri(out / "rejected.png", "image/png") if pictures else None,
+    least = {MEASURES[name].label: worst(figures, name, NAMED).to_dict() for name in MEASURES}
+    ends = {"distributions": address(out, out / "clips.png"), "worst": least}
+    rejected = {
+        "reasons": summary["rejections"],
+        "clips": rejected_clips(data, faces).head(200).to_dict("records"),
+        "sheet": address(out, out / "rejected.png") if pictures else None,
+    }
+    drawn = {"Frames with their landmarks": out / "worst.png"}
+    sections = [
+        Section("What is in them", "preprocessing", {"s": summary, "names": NAMES}),
+        Section("The clips", "clips", ends),
+        gallery(out, "The worst landmarks", drawn, "Most frames without a face, then most jitter before smoothing."),
+        Section("Rejected", "rejected", rejected),
+    ]
+    with_face, several = (100 * summary[f"{share}_share"] for share in ("face", "several_faces"))
+    about = (
+        f"{summary['clips']} clips of {summary['subjects']} subjects, {summary['rejected']} rejected; {summary['frames']} "
+        f"frames, a face in {with_face:.2f} % of them, several in {several:.2f} %."
     )
-    (out / "index.html").write_text(content)
-
-
-TEMPLATE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Preprocessing</title>
-<style>
- body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; color: #222 }
- table { border-collapse: collapse; margin: 0 2em 1em 0 } td, th { padding: .2em .8em; border-bottom: 1px solid #ddd }
- td + td, th + th { text-align: right } .text td { text-align: left } .side { display: flex; flex-wrap: wrap }
- th:first-child { text-align: left } small { color: #777 } img { max-width: 100% }
-</style>
-<h1>Preprocessing</h1>
-<p>{{ s.clips }} clips of {{ s.subjects }} subjects, {{ s.rejected }} rejected; {{ s.frames }} frames, a face in
-{{ "%.2f" | format(100 * s.face_share) }} % of them, several in {{ "%.2f" | format(100 * s.several_faces_share) }} %.</p>
-<div class="side">
-<table><tr><th>split<th>clips</tr>
-{% for split, n in s.split.items() %}<tr><td>{{ split }}<td>{{ n }}</tr>{% endfor %}</table>
-<table><tr><th>jitter<th>% of the eyes' distance / frame²</tr>
-{% for stage, value in s.jitter.items() %}<tr><td>{{ stage }}<td>{{ value }}</tr>{% endfor %}
-<tr><td>blinks per second<td>{{ s.blinks.per_second }}</tr>
-<tr><td>share of their depth after smoothing<td>{{ s.blinks.amplitude_kept }}</tr></table>
-<table><tr><th>action unit<th>share of frames</tr>
-{% for au, name in names.items() %}<tr><td>AU{{ "%02d" | format(au) }} {{ name }}<td>
-{{ s.action_units["AU%02d" | format(au)] }}</tr>{% endfor %}
-<tr><td>missing<td>{{ s.action_units.missing }}</tr><tr><td>measured by<td>{{ s.action_units.backend }}</tr></table>
-<table><tr><th>sound<th></tr>
-<tr><td>hours<td>{{ s.audio.hours }}</tr><tr><td>voiced<td>{{ s.audio.voiced_share }}</tr>
-<tr><td>silence<td>{{ s.audio.silent_share }}</tr>
-<tr><td>clips with clipping<td>{{ s.audio.clipped_clips }}</tr>
-<tr><td>clips longer or shorter than their video<td>{{ s.audio.longer_or_shorter_than_video }}</tr>
-<tr><td>character features by<td>{{ s.character_features.backend }}</tr>
-<tr><td>mouth opening ~ loudness of syllables, {{ s.sync.clips }} clips<td>r = {{ s.sync.correlation }}</tr>
-<tr><td>the mouth follows by<td>{{ s.sync.lag }} frames</tr></table>
-<table><tr><th>speed<th>frames/s of a process</tr>
-{% for stage, rate in s.frames_per_second_and_process.items() %}<tr><td>{{ stage }}<td>{{ rate }}</tr>{% endfor %}</table>
-</div>
-<h2>The clips</h2>
-<img alt="how the clips are distributed" src="{{ distributions }}">
-<p>The clips at the end of each scale, which are to be looked at first:</p>
-<table class="text">
-{% for label, clips in worst.items() %}<tr><td>{{ label }}<td>
-{% for clip, value in clips.items() %}{{ clip }} <b>{{ "%.3g" | format(value) }}</b>{{ ", " if not loop.last }}{% endfor %}
-</tr>{% endfor %}</table>
-<h2>The worst landmarks</h2>
-<p>Of the clips with most frames without a face, then of those that tremble most before smoothing:</p>
-<img alt="the worst clips with their landmarks" src="{{ sheet }}">
-<h2>Rejected</h2>
-{% if rejected %}<table><tr><th>stage and reason<th>clips</tr>
-{% for reason, n in s.rejections.items() %}<tr><td>{{ reason }}<td>{{ n }}</tr>{% endfor %}</table>
-{% if rejected_sheet %}<img alt="rejected clips" src="{{ rejected_sheet }}">{% endif %}
-<table class="text"><tr><th>clip<th>stage<th>reason<th>detail</tr>
-{% for row in rejected %}<tr><td>{{ row.clip }}<td>{{ row.stage }}<td>{{ row.reason }}<td>{{ row.detail }}</tr>
-{% endfor %}</table>{% else %}<p>None.</p>{% endif %}
-</html>
-"""
+    write_page(out, "Preprocessing", [about], sections)
