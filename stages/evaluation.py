@@ -17,6 +17,7 @@ from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.by_clip import write_tracks
 from pipeline.evaluation.evaluate import Clip, Measured, check, compare, summarise_split
 from pipeline.evaluation.generated import Compared, about_faces, compared, tested_clips, truth_of, write_json
+from pipeline.evaluation.identity import identity_floor
 from pipeline.parameters import Parameters
 
 DATA, OUT, METRICS = Path("data"), Path("data/evaluation"), Path("metrics")
@@ -40,10 +41,27 @@ def evaluate(
     return measured
 
 
+def other_people(clips: pd.DataFrame, rows: list[Compared]) -> dict[str, float | None]:
+    """By the truth of each faces, how alike the photos of different people are: a photo each, of their first clip."""
+    photos = clips.reset_index().groupby("subject")["clip"].first()
+    floors = {
+        row.name: identity_floor([(row.frames(DATA)[clip][0], row.found(DATA)[clip][0]) for clip in photos])
+        for row in rows
+        if row.of == "ground_truth"
+    }
+    return {name: None if np.isnan(floor) else round(floor, 4) for name, floor in floors.items()}
+
+
 def write(
-    size: str, crop: str, measured: dict[str, dict[str, Measured]], clips: pd.DataFrame, fps: float, p: Parameters
+    size: str,
+    crop: str,
+    measured: dict[str, dict[str, Measured]],
+    clips: pd.DataFrame,
+    floors: dict[str, float | None],
+    fps: float,
+    p: Parameters,
 ) -> None:
-    """The tables at one of both sizes. crop: it in words; measured: by clip, by name."""
+    """The tables at one of both sizes. crop: it in words; measured: by clip, by name; floors: as of `other_people`."""
     about = clips[["split", "subject", "sentence", "emotion"]]
     table = pd.DataFrame(
         {"clip": clip, **of_clip, "system": name} | found.metrics
@@ -57,6 +75,7 @@ def write(
         }
         samples, detection_size = p.evaluation.bootstrap_samples, p.evaluation.detection_size
         details = summarise_split(of_split, by_system, fps, p.seed, samples, crop, detection_size)
+        details["signature"]["identity_of_other_people"] = ", ".join(f"{of}: {floor}" for of, floor in floors.items())
         write_json(OUT / f"{split}{size}.json", {"split": split} | details)
         if split == p.evaluation.split:
             write_json(METRICS / f"evaluation{size}.json", details["means"])
@@ -76,8 +95,9 @@ def main() -> None:
             raise UserError(f"data/synthesis: {clip}: {measured}; `dvc repro` tries again")
     own = ", ".join(f"{name}: {about['image_size']} px, {about['transform']}" for name, about in faces.items())
     fps = faces[rows[0].faces]["fps"]
+    floors = other_people(clips, rows)
     for size, crop in ((OWN, own), (COMMON, f"all at {common_size} px from {own}")):
-        write(size, crop, {clip: measured[size] for clip, measured in results.items()}, clips, fps, p)
+        write(size, crop, {clip: measured[size] for clip, measured in results.items()}, clips, floors, fps, p)
     write_tracks(OUT, {clip: results[clip][OWN] for clip in clips.index})
 
 

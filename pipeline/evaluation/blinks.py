@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.evaluation.distributions import wasserstein
 from pipeline.features.blinks import Blinks, blink_statistics, find_blinks
 from pipeline.features.landmarks import eye_aspect_ratio
 from pipeline.papers.sinha.blink import VALIDATION, EyeWindows, eye_windows, untrained_network
@@ -19,8 +20,9 @@ REPEATS = 10
 def compare_blinks(p: Parameters, data: Path) -> tuple[dict[str, dict], dict[str, Blinks]]:
     """Blinks of training clips, in landmarks as they were found, and of generated ones on the mean face, as long clip by clip.
 
-    Returns figures (`blink_statistics` of `ground_truth` and `generated`; under `mmd` the MMD² of the network, of the untrained
-    one, and their ratio), and the blinks themselves.
+    Returns figures (`blink_statistics` of `ground_truth` and `generated`; under `distance` the Wasserstein-1 distance of their
+    durations and of their intervals, in seconds; under `mmd` the MMD² of the network, of the untrained one, and their ratio),
+    and the blinks themselves.
     """
     windows = eye_windows(p, data)
     store = windows.store
@@ -35,9 +37,15 @@ def compare_blinks(p: Parameters, data: Path) -> tuple[dict[str, dict], dict[str
     }
     trained, untrained = (discrepancy(net, windows, p.seed) for net in (network, untrained_network(windows, p.seed)))
     mmd = {"trained": trained, "untrained": untrained, "factor": untrained / trained}
-    statistics = {name: blink_statistics(clips, fps) for name, clips in ratios.items()} | {"mmd": mmd}
-    rounded = {name: {key: _rounded(value) for key, value in group.items()} for name, group in statistics.items()}
-    return rounded, {name: find_blinks(clips, fps) for name, clips in ratios.items()}
+    blinks = {name: find_blinks(clips, fps) for name, clips in ratios.items()}
+    real, made = blinks.values()
+    distance = {
+        "duration": wasserstein(made.durations, real.durations),
+        "interval": wasserstein(made.intervals, real.intervals),
+    }
+    statistics = {name: blink_statistics(clips, fps) for name, clips in ratios.items()}
+    figures = statistics | {"distance": distance, "mmd": mmd}
+    return {name: {key: _rounded(value) for key, value in group.items()} for name, group in figures.items()}, blinks
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ def write_tracks(folder: Path, measured: dict[str, dict[str, Measured]]) -> None
     """Write the tracks and the counts of action units. measured: by clip, by system."""
     each = [(clip, name, found) for clip, of_clip in measured.items() for name, found in of_clip.items()]
     tracks = [
-        pd.DataFrame({"clip": clip, "system": name, "opening": found.opening, "eyes": found.eyes})
+        pd.DataFrame({"clip": clip, "system": name, "opening": found.opening, "eyes": found.eyes, "true_eyes": found.true_eyes})
         for clip, name, found in each
     ]
     units = [
@@ -42,6 +42,7 @@ def read_measured(folder: Path) -> dict[str, dict[str, Measured]]:
     }
     measured: dict[str, dict[str, Measured]] = {}
     for (system, clip), track in tracks.groupby(["system", "clip"], sort=False):
-        found = Measured({}, counts[system, clip], track["opening"].to_numpy(), track["eyes"].to_numpy())
+        columns = (track[name].to_numpy() for name in ("opening", "eyes", "true_eyes"))
+        found = Measured({}, counts[system, clip], *columns)
         measured.setdefault(system, {})[clip] = found
     return measured

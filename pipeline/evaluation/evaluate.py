@@ -17,6 +17,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.action_units import Counts, bootstrap_scores, count, pooled, score
 from pipeline.evaluation.identity import FRAMES, identity
 from pipeline.evaluation.image import LEAST_MSE, psnr, ssim
+from pipeline.evaluation.distributions import wasserstein
 from pipeline.evaluation.intervals import bootstrap_interval
 from pipeline.evaluation.landmark import (
     BORDERS,
@@ -26,14 +27,20 @@ from pipeline.evaluation.landmark import (
     landmark_distance,
     normalised_landmark_distance,
 )
+from pipeline.evaluation.sharpness import cpbd
+from pipeline.evaluation.steadiness import STILL_SHARE, flicker
 from pipeline.evaluation.sync import LEAST_PAIRS, REACH, mouth_correlation, mouth_lag
 from pipeline.features.action_units.geometry import landmark_action_units
-from pipeline.features.blinks import blink_statistics
+from pipeline.features.blinks import blink_statistics, find_blinks
+from pipeline.features.jitter import jitter
 from pipeline.features.landmarks import eye_aspect_ratio, mouth_opening
 
-METRICS = ("psnr", "ssim", "lmd", "lmd_iod", "nlmd", "mouth_correlation", "mouth_lag", "identity", "no_face")
+METRICS = (
+    *("psnr", "ssim", "cpbd", "lmd", "lmd_iod", "nlmd", "mouth_correlation", "mouth_lag", "identity", "jitter", "flicker"),
+    "no_face",
+)
 # Taken over the frames of all clips together: most clips hold no blink, and many an action unit never occurs in one.
-POOLED = ("au_f1", "au_accuracy", "blink_rate", "blink_duration")
+POOLED = ("au_f1", "au_accuracy", "blink_rate", "blink_duration", "blink_interval", "blink_distance")
 
 
 # What every clip has; the others are NaN where no face was found, or a mouth keeps still.
@@ -47,6 +54,7 @@ class Measured(NamedTuple):
     action_units: Counts  # against the real clip's
     opening: np.ndarray  # (T,), of the mouth, in eye distances
     eyes: np.ndarray  # (T,), their aspect ratio
+    true_eyes: np.ndarray  # (T,), that of the real clip's
 
 
 class Clip(NamedTuple):
@@ -83,9 +91,14 @@ def check(measured: Measured, clip: str, system: str) -> Measured:
 
 
 def measure(metrics: dict[str, float], real: np.ndarray, found: np.ndarray, fps: float) -> Measured:
-    """METRICS of a clip with what is taken from its landmarks and the real clip's, (T, 68, 2) each."""
+    """METRICS of a clip with what is taken from its landmarks and the real clip's, (T, 68, 2) each.
+
+    One frame more on either side is cut off.
+    """
+    n = min(len(real), len(found))
+    real, found = real[:n], found[:n]
     units = count(landmark_action_units(real, fps), landmark_action_units(found, fps))
-    return Measured(metrics, units, mouth_opening(found), eye_aspect_ratio(found))
+    return Measured(metrics, units, mouth_opening(found), eye_aspect_ratio(found), eye_aspect_ratio(real))
 
 
 def evaluate_clip(
@@ -113,12 +126,15 @@ def evaluate_clip(
     return {
         "psnr": float(psnr(truth, generated).mean()),
         "ssim": float(ssim(truth, generated).mean()),
+        "cpbd": float(cpbd(generated).mean()),
         "lmd": lmd,
         "lmd_iod": lmd / eye_distance(real),
         "nlmd": mean_known(normalised_landmark_distance(real, found, template)),
         "mouth_correlation": mouth_correlation(*openings),
         "mouth_lag": mouth_lag(*openings),
         "identity": identity(truth[0], real[0], generated, found),
+        "jitter": jitter(found),
+        "flicker": flicker(truth, generated),
         "no_face": float(np.isnan(found[:, 0, 0]).mean()),
     }
 
@@ -165,9 +181,13 @@ def intervals(table: pd.DataFrame, seed: int, samples: int = 2000) -> dict[str, 
 def pooled_metrics(clips: list[Measured], fps: float) -> dict[str, float | None]:
     """POOLED of all the clips that one system generates; None where a metric is undefined."""
     scores = score(pooled([clip.action_units for clip in clips]))
-    eyes = [_without_gaps(clip.eyes) for clip in clips if not np.isnan(clip.eyes).all()]
-    blinks = blink_statistics(eyes, fps) if eyes else {"rate": math.nan, "duration": math.nan}
-    values = (scores.mean_f1, scores.mean_accuracy, blinks["rate"], blinks["duration"])
+    eyes, true_eyes = (
+        [_without_gaps(track) for track in tracks if not np.isnan(track).all()]
+        for tracks in ([clip.eyes for clip in clips], [clip.true_eyes for clip in clips])
+    )
+    blinks = blink_statistics(eyes, fps) if eyes else dict.fromkeys(("rate", "duration", "interval"), math.nan)
+    distance = wasserstein(find_blinks(eyes, fps).durations, find_blinks(true_eyes, fps).durations)
+    values = (scores.mean_f1, scores.mean_accuracy, blinks["rate"], blinks["duration"], blinks["interval"], distance)
     return {metric: _rounded(value) for metric, value in zip(POOLED, values, strict=True)}
 
 
@@ -241,13 +261,16 @@ def signature(crop: str, detection_size: int) -> dict[str, str]:
         "psnr": f"dB, MSE of pixels and channels, at least {LEAST_MSE:.4f}",
         "ssim": "Gaussian 11×11, σ 1.5, population variance, data range 255, mean of channels",
         "detector": f"dlib HOG above {LEAST_SCORE}, 68 points, at {detection_size} px, within a border of {borders}",
+        "cpbd": "blocks of 64 px, luminance, PyPI cpbd's edges, mean of frames",
         "lmd": "points 48–67, moved to their mean, mean of points, px of the crop",
         "lmd_iod": "lmd / median distance of the real eyes' centres",
         "nlmd": "points 48–67 after the similarity of all 68 to the template, mean of points, eye distances of the template",
         "mouth": f"inner lips / eye distance, Pearson over at least {LEAST_PAIRS} frames; lag within ±{REACH} frames",
         "au": "AU10, 14, 20, 25, 26, built-in estimator on detected landmarks, all clips pooled, mean of those that occur",
-        "blink": "of the detected landmarks, all clips pooled",
-        "identity": f"dlib's embedding, cosine to the real first frame's, mean of {FRAMES} frames; another person: about 0.85",
+        "blink": "of the detected landmarks, all clips pooled; distance: Wasserstein-1 of durations to the real clips', s",
+        "identity": f"dlib's embedding, cosine to the real first frame's, mean of {FRAMES} frames",
+        "jitter": "mean acceleration of points 0–2, 14–16, 27–47, eye distances per frame²",
+        "flicker": f"grey levels, from frame to frame, the {STILL_SHARE:.0%} of the pixels that change least in the truth",
         "no_face": "share of generated frames in which the detector finds none",
         "mean": "frames, then clips that have a value",
         "interval": "95 % by the bootstrap, over clips of one person, or over people and their clips; percentiles expanded",

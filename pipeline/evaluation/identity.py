@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -28,6 +29,16 @@ def identity(photo: np.ndarray, photo_landmarks: np.ndarray, frames: np.ndarray,
     shown = seen[((np.arange(FRAMES) + 0.5) * len(seen) / FRAMES).astype(int)]
     own = _direction(photo, photo_landmarks)
     return float(np.mean([own @ _direction(frames[t], landmarks[t]) for t in shown]))
+
+
+def identity_floor(photos: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """What `identity` says of somebody else: the mean cosine of the photos of every two people; NaN for fewer than two.
+
+    photos: of each person one, uint8 (S, S, 3), with its landmarks (68, 2); NaN where no face was found, and it is left out.
+    """
+    directions = [_direction(*photo) for photo in photos if not np.isnan(photo[1]).any()]
+    cosines = [one @ other for one, other in combinations(directions, 2)]
+    return float(np.mean(cosines)) if cosines else math.nan
 
 
 def _direction(crop: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

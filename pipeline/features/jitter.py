@@ -9,12 +9,13 @@ from pipeline.features.landmarks import RIGID, eye_aspect_ratio, inter_ocular_di
 def jitter(landmarks: np.ndarray) -> float:
     """Mean acceleration of the landmarks that do not move with speech, as a share of the eyes' distance per frame².
 
-    landmarks: (T, 68, 2). A head moves smoothly, so that this is mostly the detector's trembling. NaN for under 3 frames.
+    landmarks: (T, 68, 2), NaN in frames without a face, which are left out. A head moves smoothly, so that this is mostly the
+    detector's trembling. NaN where no three frames follow each other.
     """
-    if len(landmarks) < 3:
-        return float("nan")
     acceleration = np.linalg.norm(np.diff(landmarks[:, RIGID], n=2, axis=0), axis=-1)
-    return float(acceleration.mean() / inter_ocular_distance(landmarks).mean())
+    if np.isnan(acceleration).all():
+        return float("nan")
+    return float(np.nanmean(acceleration) / np.nanmean(inter_ocular_distance(landmarks)))
 
 
 def blink_amplitude_kept(raw: np.ndarray, smoothed: np.ndarray, fps: float) -> float:

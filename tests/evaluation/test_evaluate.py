@@ -52,6 +52,9 @@ def test_the_truth_has_the_best_score_and_a_shifted_clip_a_worse_one(crops):
     assert best["psnr"] > 58 and best["ssim"] == pytest.approx(1) and best["lmd"] == 0 and best["no_face"] == 0
     assert worse["psnr"] < 32 and worse["ssim"] < best["ssim"] and worse["lmd"] > 0
     assert best["nlmd"] == 0 < worse["nlmd"]
+    # Noise of 8 grey levels, seen in pixels that are still in the truth, and rounded.
+    assert best["flicker"] == 0 and worse["flicker"] == pytest.approx(8, rel=0.1)
+    assert best["jitter"] == 0 < worse["jitter"]
     assert measured["noisy"].opening.shape == (6,)
     assert all((table[np.arange(6) != 5] >= 0).all() for table in measured["noisy"].action_units)
 
@@ -123,6 +126,19 @@ def test_action_units_and_blinks_are_pooled_over_clips():
     low, high = pooled_intervals(clips, seed=0, samples=200)["au_f1"]
     assert low < found["au_f1"] <= high == 1
     assert pooled_intervals(clips, seed=0, samples=200)["blink_rate"] is None
+
+
+def test_blinks_are_compared_with_the_truth_as_distributions():
+    """The truth shuts its eyes for 5 frames, twice, 20 frames apart; the generated clip for 3, with as much between them."""
+    truth, generated = (speaking(20), speaking(20))
+    truth[[*range(10, 15), *range(30, 35)]] = SHUT_EYES
+    generated[[*range(10, 13), *range(30, 33)]] = SHUT_EYES
+    found = pooled_metrics([measure({}, truth, generated, 25)], 25)
+    assert found["blink_distance"] == pytest.approx(2 / 25) and found["blink_interval"] == pytest.approx(20 / 25)
+    assert pooled_metrics([measure({}, truth, truth, 25)], 25)["blink_distance"] == 0
+    assert pooled_metrics([measure({}, truth, speaking(20), 25)], 25)["blink_distance"] is None
+    # A frame more on either side is cut off.
+    assert pooled_metrics([measure({}, truth, generated[:-1], 25)], 25) == found
 
 
 def test_means_are_over_clips_and_have_six_digits():

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.demo.subjects import make_subject
 from pipeline.evaluation.evaluate import evaluate_clip
-from pipeline.evaluation.identity import FRAMES, identity
+from pipeline.evaluation.identity import FRAMES, identity, identity_floor
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.features.alignment import align_landmarks, crop_faces, template
 
@@ -72,6 +72,19 @@ def test_frames_without_a_face_are_left_out_and_no_face_at_all_is_none(one, othe
     none = np.full_like(landmarks, np.nan)
     assert np.isnan(identity(frames[0], landmarks[0], frames, none))
     assert np.isnan(identity(frames[0], none[0], frames, landmarks))
+
+
+def test_the_floor_is_what_it_says_of_somebody_else(one, other):
+    """Of two people it is `identity` of the one's photo where the other's is wanted; without a second one there is none."""
+    photos = [(frames[0], landmarks[0]) for frames, landmarks in (one, other)]
+    (photo, points), (another, of_another) = photos
+    expected = identity(photo, points, another[None], of_another[None])
+    assert identity_floor(photos) == pytest.approx(expected, abs=1e-9) and expected < ANOTHER
+    # Two pairs of different people among three, and one of a person with themself.
+    third = np.mean([expected, expected, 1])
+    assert identity_floor([*photos, photos[1]]) == pytest.approx(third, abs=1e-6)
+    assert np.isnan(identity_floor(photos[:1]))
+    assert np.isnan(identity_floor([photos[0], (another, np.full((68, 2), np.nan))]))
 
 
 def test_among_the_metrics_of_a_clip_the_photo_is_the_real_clips_first_frame(one, other):

@@ -31,6 +31,15 @@ def test_trembling_is_measured_and_motion_is_not():
     assert np.isnan(jitter(steady[:2]))
 
 
+def test_frames_without_a_face_are_left_out():
+    """A frame is missing, and with it the three accelerations that it takes part in: what is left trembles as before."""
+    trembling = face_with_eyes(np.full(400, 0.3)) + RNG.normal(0, 0.5, (400, 68, 2))
+    broken = trembling.copy()
+    broken[::10] = np.nan
+    assert jitter(broken) == pytest.approx(jitter(trembling), rel=0.05)
+    assert np.isnan(jitter(np.full((10, 68, 2), np.nan)))
+
+
 def test_smoothing_takes_the_trembling_away():
     noise = face_with_eyes(np.full(200, 0.3)) + RNG.normal(0, 0.5, (200, 68, 2))
     # A mean of five then second differences: (x[t+3] − x[t+2] − x[t−2] + x[t−3]) / 5, of variance 4/25 instead of 6.

@@ -52,7 +52,7 @@ def measured_of(share, found, lmd):
     parted = np.eye(6, dtype=int)[3]
     units = Counts(found * parted, none, (10 - found) * parted, none)
     metrics = dict.fromkeys(METRICS, 0.5) | {"psnr": 30.0, "lmd": share * lmd, "no_face": 0.0}
-    return Measured(metrics, units, np.zeros(50), eyes)
+    return Measured(metrics, units, np.zeros(50), eyes, eyes)
 
 
 def card(system, faces, layout):
