@@ -58,9 +58,14 @@ def make_corpus(root: Path, training_subjects: int, clips_per_emotion: int, seed
 
     Equal arguments give equal files, byte for byte, with any number of workers.
     """
-    subjects = [*range(1001, 1001 + training_subjects), TEST_SUBJECT]
-    names = clip_names(subjects, clips_per_emotion)
-    people = {number: make_subject(number) for number in subjects}
+    make_clips(
+        root, clip_names([*range(1001, 1001 + training_subjects), TEST_SUBJECT], clips_per_emotion), seed, workers
+    )
+
+
+def make_clips(root: Path, names: list[str], seed: int, workers: int) -> None:
+    """Render these clips of the corpus, named as by `clip_names`, and their truth into `root`."""
+    people = {number: make_subject(number) for number in sorted({int(name[:4]) for name in names})}
     speeches = speak_all([_utterance(name, people[int(name[:4])]) for name in names], workers)
     jobs = list(zip(names, speeches, strict=True))
     landmarks, phonemes, blinks = {}, [], []

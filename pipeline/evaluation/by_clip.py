@@ -19,7 +19,9 @@ def write_tracks(folder: Path, measured: dict[str, dict[str, Measured]]) -> None
     """Write the tracks and the counts of action units. measured: by clip, by system."""
     each = [(clip, name, found) for clip, of_clip in measured.items() for name, found in of_clip.items()]
     tracks = [
-        pd.DataFrame({"clip": clip, "system": name, "opening": found.opening, "eyes": found.eyes, "true_eyes": found.true_eyes})
+        pd.DataFrame(
+            {"clip": clip, "system": name, "opening": found.opening, "eyes": found.eyes, "true_eyes": found.true_eyes}
+        )
         for clip, name, found in each
     ]
     units = [

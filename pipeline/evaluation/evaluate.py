@@ -15,9 +15,9 @@ import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.evaluation.action_units import Counts, bootstrap_scores, count, pooled, score
+from pipeline.evaluation.distributions import wasserstein
 from pipeline.evaluation.identity import FRAMES, identity
 from pipeline.evaluation.image import LEAST_MSE, psnr, ssim
-from pipeline.evaluation.distributions import wasserstein
 from pipeline.evaluation.intervals import bootstrap_interval
 from pipeline.evaluation.landmark import (
     BORDERS,
@@ -36,9 +36,13 @@ from pipeline.features.jitter import jitter
 from pipeline.features.landmarks import eye_aspect_ratio, mouth_opening
 
 METRICS = (
-    *("psnr", "ssim", "cpbd", "lmd", "lmd_iod", "nlmd", "mouth_correlation", "mouth_lag", "identity", "jitter", "flicker"),
-    "no_face",
+    *("psnr", "ssim", "cpbd"),
+    *("lmd", "lmd_iod", "nlmd"),
+    *("mouth_correlation", "mouth_lag"),
+    *("identity", "jitter", "flicker", "no_face"),
 )
+# Of these the median of the clips: a clip whose mouths hardly correlate has any lag, as far as it is sought.
+MEDIANS = ("mouth_lag",)
 # Taken over the frames of all clips together: most clips hold no blink, and many an action unit never occurs in one.
 POOLED = ("au_f1", "au_accuracy", "blink_rate", "blink_duration", "blink_interval", "blink_distance")
 
@@ -147,10 +151,11 @@ def mean_known(values: np.ndarray) -> float:
 def summarise(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     """{system: {metric: mean over the clips that have a value}}, six significant digits; None where no clip has one.
 
-    table: one row per clip and system, with the columns `system` and METRICS. Systems stand in the table's order.
+    Of MEDIANS the median. table: one row per clip and system, with the columns `system` and METRICS. Systems stand in the
+    table's order.
     """
     return {
-        system: {metric: _rounded(rows[metric].mean()) for metric in METRICS}
+        system: {metric: _rounded(rows[metric].agg("median" if metric in MEDIANS else "mean")) for metric in METRICS}
         for system, rows in table.groupby("system", sort=False)
     }
 
@@ -164,15 +169,17 @@ def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def intervals(table: pd.DataFrame, seed: int, samples: int = 2000) -> dict[str, dict[str, list[float] | None]]:
-    """{system: {metric: [low, high]}}: 95 % bootstrap intervals over people and clips; None where there are too few.
+    """{system: {metric: [low, high]}}: 95 % bootstrap intervals over people and clips; None where there are too few, and for
+    MEDIANS.
 
     table: as of `summarise`; its column subject says whom clips show, without it one person. Every system is resampled by the
     same draws where none lacks a value.
     """
     result = {}
     for system, rows in table.groupby("system", sort=False):
-        bounds = {metric: bootstrap_interval(rows[metric], samples, seed, rows.get("subject")) for metric in METRICS}
-        result[system] = {
+        means = [metric for metric in METRICS if metric not in MEDIANS]
+        bounds = {metric: bootstrap_interval(rows[metric], samples, seed, rows.get("subject")) for metric in means}
+        result[system] = dict.fromkeys(MEDIANS) | {
             m: None if math.isnan(low) else [_rounded(low), _rounded(high)] for m, (low, high) in bounds.items()
         }
     return result
@@ -265,14 +272,15 @@ def signature(crop: str, detection_size: int) -> dict[str, str]:
         "lmd": "points 48–67, moved to their mean, mean of points, px of the crop",
         "lmd_iod": "lmd / median distance of the real eyes' centres",
         "nlmd": "points 48–67 after the similarity of all 68 to the template, mean of points, eye distances of the template",
-        "mouth": f"inner lips / eye distance, Pearson over at least {LEAST_PAIRS} frames; lag within ±{REACH} frames",
+        "mouth": f"inner lips / eye distance, Pearson over at least {LEAST_PAIRS} frames; lag of the "
+        f"sample cross-correlation, within ±{REACH} frames, median of clips",
         "au": "AU10, 14, 20, 25, 26, built-in estimator on detected landmarks, all clips pooled, mean of those that occur",
         "blink": "of the detected landmarks, all clips pooled; distance: Wasserstein-1 of durations to the real clips', s",
         "identity": f"dlib's embedding, cosine to the real first frame's, mean of {FRAMES} frames",
         "jitter": "mean acceleration of points 0–2, 14–16, 27–47, eye distances per frame²",
         "flicker": f"grey levels, from frame to frame, the {STILL_SHARE:.0%} of the pixels that change least in the truth",
         "no_face": "share of generated frames in which the detector finds none",
-        "mean": "frames, then clips that have a value",
+        "mean": "frames, then clips that have a value; of lags the median",
         "interval": "95 % by the bootstrap, over clips of one person, or over people and their clips; percentiles expanded",
         "versions": ", ".join(f"{package} {version(package)}" for package in packages),
     }

@@ -43,7 +43,7 @@ def unnoticed_blur(grey: np.ndarray) -> float:
 
 
 def edge_widths(image: np.ndarray) -> np.ndarray:
-    """The width of each vertical edge along its row (Marziliano et al. 2004): float (H, W) → pixels (H, W), 0 where there is none.
+    """The width of each vertical edge along its row (Marziliano et al. 2004): float (H, W) → pixels (H, W), 0 where is none.
 
     An edge runs between the extrema of intensity on both sides of it. One whose gradient is not horizontal within 22.5° has no
     width, nor one on the picture's border.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.evaluation.action_units import resampled_scores
-from pipeline.evaluation.evaluate import mean_known, pooled_metrics
+from pipeline.evaluation.evaluate import MEDIANS, mean_known, pooled_metrics
 from pipeline.evaluation.intervals import (
     LEVEL,
     Draws,
@@ -43,6 +43,7 @@ class Column(NamedTuple):
 COLUMNS = {
     "psnr": Column("PSNR (dB) ↑", 1, 2, of_size=True),
     "ssim": Column("SSIM ↑", 1, 3, of_size=True),
+    "cpbd": Column("CPBD ↑", 1, 2, of_size=True),
     "lmd": Column("LMD (px) ↓", -1, 3, of_size=True),
     "lmd_share": Column("LMD, % of static's ↓", -1, 0, still=100),
     "lmd_iod": Column("LMD / IOD ↓", -1, 4),
@@ -118,7 +119,8 @@ def row_figures(run: Run, row: Row, clips: list[str]) -> dict[str, Figure]:
     sample = Sample(people, run.value("evaluation.bootstrap_samples"), run.value("seed"))
     figures = dict.fromkeys(COLUMNS, Figure())
     for key in figures.keys() & set(run.metrics):
-        figures[key] = mean_figure(values_of(run, row, key, clips), sample)
+        values = values_of(run, row, key, clips)
+        figures[key] = median_figure(values) if key in MEDIANS else mean_figure(values, sample)
     if static := run.static_of(row):
         ours, still = (values_of(run, of, "lmd", clips) for of in (row, static))
         figures["lmd_share"] = share_figure(ours, still, sample)
@@ -147,6 +149,12 @@ def mean_figure(values: np.ndarray, sample: Sample) -> Figure:
         return Figure(mean_known(values))
     drawn = sample.those(known)
     return Figure(mean_known(values), resampled_means(values[known], drawn), drawn.units, values, sample)
+
+
+def median_figure(values: np.ndarray) -> Figure:
+    """The median of values (n,), one per clip, NaN left out; it has no interval."""
+    known = values[~np.isnan(values)]
+    return Figure(float(np.median(known))) if len(known) else Figure()
 
 
 def share_figure(values: np.ndarray, still: np.ndarray, sample: Sample) -> Figure:
