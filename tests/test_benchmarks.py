@@ -31,6 +31,7 @@ SMALLEST = {
     "heatmaps": ["--size", "32", "--clips", "4", "--excerpts", "5"],
     "incremental": ["CORPUS", "--clips", "1", "--up-to", "landmarks", "--workers", "1"],
     "landmarks": ["CORPUS", "--clips", "1"],
+    "mouth_lag": ["--clips", "3", "--frames", "75"],
     "paper_sizes": ["kesim_erzin_speech", "--steps", "1", "--width", "0.0625", "--frames", "10"],
     "preprocessing": ["CORPUS", "--clips", "1", "--cores", "1"],
     "landmarks_from_speech": ["CORPUS", "--folder", "CACHE", "--set", *FEW_EPOCHS],

@@ -22,7 +22,7 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 
 from pipeline.corpus.tables import read_landmarks
-from pipeline.corpus.workers import each
+from pipeline.corpus.workers import count, each
 from pipeline.demo.corpus import make_clips
 from pipeline.demo.motion import FPS
 from pipeline.errors import one_line_errors
@@ -146,9 +146,9 @@ def _pasted(real: Real, source: np.ndarray, points: list[int]) -> np.ndarray:
     return frames
 
 
-def demo_clips(folder: Path, workers: int | str) -> tuple[dict[str, Real], np.ndarray]:
+def demo_clips(folder: Path) -> tuple[dict[str, Real], np.ndarray]:
     """CLIPS, rendered into a folder and cropped; and the template (68, 2) of these crops."""
-    make_clips(folder, list(CLIPS), SEED, workers)
+    make_clips(folder, list(CLIPS), SEED, count("auto"))
     landmarks = read_landmarks(folder / "truth" / "landmarks.parquet")
     mean = template(np.stack([landmarks[clip][0] for clip in CLIPS]), IMAGE_SIZE, EYE_DISTANCE, EYE_HEIGHT)
     crops, moved = {}, {}
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/metrics.png"), help="(default: %(default)s)")
     output = parser.parse_args().output
     with TemporaryDirectory() as folder:
-        reals, mean = demo_clips(Path(folder), "auto")
+        reals, mean = demo_clips(Path(folder))
     work = partial(measured, reals=reals, template=mean)
     results = dict(each(work, CLIPS, "damage"))
     table = figures({clip: results[clip] for clip in CLIPS})
