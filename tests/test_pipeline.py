@@ -342,7 +342,7 @@ def test_the_systems_are_listed_with_what_drives_them(checkout):
 
 def test_blinks_have_metrics_of_their_own(checkout):
     blinks = json.loads((checkout / "metrics/blinks.json").read_text())
-    assert list(blinks) == ["ground_truth", "generated", "mmd"]
+    assert list(blinks) == ["ground_truth", "generated", "distance", "mmd"]
     assert blinks["ground_truth"]["n"] > 0 and blinks["mmd"]["untrained"] > 0
 
 

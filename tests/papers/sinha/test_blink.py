@@ -121,6 +121,9 @@ def test_training_leaves_a_network_that_is_loaded_and_compared(data, blinking, t
     # Three blinks in six clips of 40 frames, of five frames each.
     assert statistics["ground_truth"]["rate"] == pytest.approx(3 / (6 * N_FRAMES / FPS), rel=1e-3)
     assert statistics["ground_truth"]["duration"] == pytest.approx(5 / FPS)
+    # All real blinks are of one length: every generated one has to go there.
+    made, away = found["generated"].durations, statistics["distance"]["duration"]
+    assert away == (pytest.approx(np.abs(made - 5 / FPS).mean(), rel=1e-3) if len(made) else None)
     mmd = statistics["mmd"]
     assert mmd["trained"] > 0 and mmd["factor"] == pytest.approx(mmd["untrained"] / mmd["trained"], rel=1e-3)
     assert found["ground_truth"].counts.sum() == 3 and len(found["generated"].counts) == 10 * len(
