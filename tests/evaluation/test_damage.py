@@ -35,7 +35,10 @@ OPENING[10:15] = [0.12, 0.08, 0.02, 0.08, 0.12]
 @pytest.fixture(scope="module")
 def real():
     """A made-up clip whose frames are told apart by their grey: frame t is 50 + 3t everywhere."""
-    landmarks = face_with_eyes(OPENING) * 0.6 + 64
+    landmarks = face_with_eyes(OPENING) * 0.6 + [64, 40]
+    angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    landmarks[:, MOUTH] = np.stack([64 + 12 * np.cos(angles), 95 + 5 * np.sin(angles)], axis=1)
+    landmarks[:, 4:13] = np.stack([np.linspace(45, 83, 9), np.full(9, 112)], axis=1)
     grey = (50 + 3 * np.arange(40)).astype(np.uint8)
     crops = np.broadcast_to(grey[:, None, None, None], (40, 128, 128, 3)).copy()
     return Real(crops, landmarks.astype(np.float32), np.full((7, 128, 128, 3), 9, np.uint8))
