@@ -4,7 +4,7 @@
 
 On made-up openings with a known lag, random and smooth, that correlate by 0.5 and 0.7; and in time, but for a breath of 0.4 s
 before the sentence, for which the generated mouth does not open. Shares of the clips whose lag is found within a frame, and
-mean lags. The last line is of openings in time that correlate by 0.5; its deviation is the alternative's mean lag with a breath.
+mean lags. The last line is of openings in time that correlate by 0.5; its deviation is the alternative's mean with a breath.
 """
 
 import argparse
