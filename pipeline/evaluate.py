@@ -17,12 +17,13 @@ All videos are put on a clock of 25 frames a second by their timestamps. Of two 
 frames of another size are scaled to the real ones'. Both are noted, and so is every video that cannot be used. The still photo,
 `static`, stands in every table: the real first frame, repeated, is what a system has to beat.
 
-The output folder holds index.html (the table, frames, notes), figures.json, and per video clips.parquet, tracks.parquet and
-action_units.parquet. Definitions: docs/evaluate.md.
+The output folder holds index.html (the table, some videos side by side, notes), figures.json, and per video clips.parquet,
+tracks.parquet and action_units.parquet. Definitions: docs/evaluate.md.
 """
 
 import argparse
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -31,37 +32,36 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 
 from pipeline.corpus.layouts import VIDEO_SUFFIXES
 from pipeline.corpus.tables import write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.by_clip import CLIPS, write_tracks
-from pipeline.evaluation.evaluate import Clip, Measured, check, compare, summarise_split
-from pipeline.evaluation.generated import write_json, write_text
+from pipeline.evaluation.evaluate import METRICS, Clip, Measured, check, compare, summarise_split
+from pipeline.evaluation.generated import write_json
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.features.alignment import crop_face
 from pipeline.features.tracking import LEAST_FRAMES
 from pipeline.references import REFERENCES
-from pipeline.report.comparison import SIGNS, table
-from pipeline.report.page import data_uri
-from pipeline.report.pictures import contact_sheet, save_image
+from pipeline.report.comparison import signs, table
+from pipeline.report.definitions import METRICS as DEFINED
+from pipeline.report.page import Take, figures, leaderboard, players, write_page
 from pipeline.report.run import Row, Run
 from pipeline.shown import resized
 from pipeline.systems.card import find_system
 from pipeline.systems.preprocessing import Preprocessing
 from pipeline.training.trained import read_card
-from pipeline.video import probe, stream_frames
+from pipeline.video import probe, read_audio, stream_frames, write_video
 
-HERE, DATA, PRETRAINED = Path(__file__).parent / "report", Path("data"), Path("pretrained/sinha")
+DATA, PRETRAINED = Path("data"), Path("pretrained/sinha")
 ALIGN = {"real": "by the real face", "own": "each by its own face", "none": "not at all, being crops already"}
-STATIC = "static"
+REAL, STATIC = "real", "static"
 SEED, SAMPLES, DETECTION_SIZE = 0, 2000, 256
 # How far the shapes of a real and a generated frame, width over height, may be apart: rounding to even pixels, no more.
 SAME_SHAPE = 0.02
-# Videos whose frames the page shows, every so many frames.
-SHOWN, STEP = 4, 5
+# Pairs that the page plays; and the rate of their sound, Hz.
+SHOWN, SOUND_RATE = 4, 22_050
 
 
 class Pair(NamedTuple):
@@ -74,12 +74,12 @@ class Pair(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was measured of a pair, by row; why some rows have nothing; what else there is to know; frames, if it is shown."""
+    """What was measured of a pair, by row; why rows have nothing; what else there is to know; the crops, if they are shown."""
 
     measured: dict[str, Measured]
     rejected: dict[str, ClipRejected]
     notes: list[str]
-    sheet: np.ndarray | None
+    crops: dict[str, Clip]
 
 
 # Which videos belong together.
@@ -174,8 +174,7 @@ def evaluate(pair: Pair, how: Preprocessing, align: str) -> Result:
     for name, made in rows.items():
         beginning = Clip(*(part[: len(made.frames)] for part in real))
         measured[name] = check(compare(beginning, made, how.template, how.fps), pair.clip, name)
-    frames = {"real": truth} | {name: made.frames for name, made in rows.items()}
-    return Result(measured, rejected, notes, contact_sheet(frames, STEP) if pair.shown else None)
+    return Result(measured, rejected, notes, {REAL: real} | rows if pair.shown else {})
 
 
 def check_length(path: Path, frames: np.ndarray) -> None:
@@ -284,30 +283,90 @@ def usable(
 
 
 def save(
-    folder: Path, measured: dict[str, Result], rows: list[str], how: Preprocessing, crop: str, notes: list[str]
+    folder: Path,
+    measured: dict[str, Result],
+    rows: list[str],
+    how: Preprocessing,
+    crop: str,
+    reals: dict[str, Path],
+    notes: list[str],
 ) -> str:
-    """Write all that the output folder holds. Returns the table of all clips, a column per row of it, for the terminal."""
+    """Write all that the output folder holds. Returns the table of all clips, a column per row of it, for the terminal.
+
+    crop: how faces were cut, in words. reals: the real videos, by clip.
+    """
     whole = {clip: result for clip, result in measured.items() if result.measured.keys() == set(rows)}
     run = as_run(whole, rows, how.fps)
     tables = {title: table(run, clips) for title, clips in groups(list(whole))}
     by_system = {name: list(of_row.values()) for name, of_row in run.measured.items()}
-    figures = summarise_split(table_of(whole), by_system, how.fps, SEED, SAMPLES, crop, DETECTION_SIZE)
+    figures_of_all = summarise_split(table_of(whole), by_system, how.fps, SEED, SAMPLES, crop, DETECTION_SIZE)
     write_table(table_of(measured), folder / CLIPS)
     write_tracks(folder, {clip: result.measured for clip, result in measured.items()})
-    write_json(folder / "figures.json", figures | {"notes": notes})
-    pictures = {}
-    for clip, result in measured.items():
-        if result.sheet is not None:
-            picture = folder / "frames" / f"{clip}.png"
-            save_image(picture, result.sheet)
-            pictures[clip] = data_uri(picture, "image/png")
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.get_template("videos.html.jinja").render(
-        tables=tables, signs=SIGNS, pictures=pictures, notes=notes, signature=figures["signature"]
-    )
-    write_text(folder / "index.html", page)
+    write_json(folder / "figures.json", figures_of_all | {"notes": notes})
+    write(folder, run, measured, figures_of_all, how, reals, notes)
     text = pd.DataFrame(next(iter(tables.values()))).set_index("system").T.to_string()
     return text.replace("**", "*").replace("`", " ")
+
+
+def write(
+    folder: Path,
+    run: Run,
+    measured: dict[str, Result],
+    summary: dict,
+    how: Preprocessing,
+    reals: dict[str, Path],
+    notes: list[str],
+) -> None:
+    """The page: all systems' figures, those of each person where there are several, and some pairs side by side."""
+    of_clips = {
+        clip: {name: _known(found.metrics) for name, found in result.measured.items()}
+        for clip, result in measured.items()
+        if result.crops
+    }
+    playable = list(dict.fromkeys(name for of_clip in of_clips.values() for name in of_clip))
+    small_print = " · ".join(f"{key}: {value}" for key, value in summary["signature"].items())
+    clips, of_people = list(run.clips.index), summary["by_subject"]
+    sections = [
+        leaderboard(
+            "Systems and metrics",
+            summary["means"],
+            summary["intervals"],
+            signs(run, clips),
+            playable,
+            METRICS,
+            notes=[small_print],
+        )
+    ]
+    sections += [figures(who, "", rows, DEFINED) for who, rows in of_people.items() if len(of_people) > 1]
+    with tempfile.TemporaryDirectory() as name:
+        takes = {}
+        for clip in of_clips:
+            takes[clip] = {}
+            for row, crops in measured[clip].crops.items():
+                video = played(Path(name) / clip / f"{row}.mp4", crops.frames, how.fps, reals[clip])
+                takes[clip][row] = Take(video, crops.landmarks, how.image_size)
+        truths = dict.fromkeys([REAL, *playable], REAL)
+        sections.append(players(folder, takes, truths, how.fps, of_clips))
+    about = [
+        f"Means over {len(clips)} videos that all systems have." if len(clips) > 1 else "One video, and no intervals.",
+        f"Faces are cut to {summary['signature']['crop']}. `static` repeats the real first frame.",
+    ]
+    write_page(folder, "Generated videos against the real ones", about, sections, notes)
+
+
+def _known(metrics: dict[str, float]) -> dict[str, float | None]:
+    return {key: None if np.isnan(value) else value for key, value in metrics.items()}
+
+
+def played(path: Path, crops: np.ndarray, fps: float, real: Path) -> Path:
+    """Write crops as a video with the real one's sound, if it has one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        sound = read_audio(real, SOUND_RATE)[: round(len(crops) / fps * SOUND_RATE)]
+    except ClipRejected:
+        sound = None
+    write_video(path, iter(crops), fps, sound, SOUND_RATE)
+    return path
 
 
 def arguments() -> argparse.Namespace:
@@ -343,7 +402,8 @@ def main() -> None:
     }
     measured, rows, notes = usable({pair.clip: found[pair.clip] for pair in pairs}, names)
     crop = f"{how.image_size} px, {how.transform}, as {args.crops}; aligned {ALIGN[args.align]}"
-    text = save(args.output, measured, rows, how, crop, unmatched + notes)
+    reals = {pair.clip: pair.real for pair in pairs}
+    text = save(args.output, measured, rows, how, crop, reals, unmatched + notes)
     whole = sum(result.measured.keys() == set(rows) for result in measured.values())
     print(text, "", f"crops: {crop}", sep="\n")
     intervals = "no interval" if whole == 1 else "95 % intervals"
