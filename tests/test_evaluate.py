@@ -132,7 +132,7 @@ def test_the_same_video_at_twice_the_size_and_rate_is_nearly_the_truth(portrait,
     result = evaluate.evaluate(pair(tmp_path / "real.mp4", large=tmp_path / "large.mp4"), HOW, "real")
     metrics, still = (result.measured[name].metrics for name in ("large", "static"))
     assert metrics["psnr"] > 33 and metrics["mouth_lag"] == 0 and metrics["mouth_correlation"] > 0.9
-    assert metrics["lmd"] < 0.25 * still["lmd"]
+    assert metrics["lmd"] < 0.4 * still["lmd"]
     (note,) = result.notes
     assert "scaled to those of the real one, by 0.5" in note
 
