@@ -87,7 +87,9 @@ def emotion_tables(run: Run) -> dict[str, list[dict[str, str]]]:
     _, clips = next(run.groups(), ("", []))
     if not run.rows or run.clips.loc[clips, "emotion"].nunique() < 2:
         return {}
-    return {COLUMNS[key].label: breakdown(run, clips, "emotion", key) for key in ("lmd_share", "mouth_correlation")}
+    return {
+        COLUMNS[key].metric.heading: breakdown(run, clips, "emotion", key) for key in ("lmd_share", "mouth_correlation")
+    }
 
 
 def title(run: Run) -> str:
@@ -152,7 +154,7 @@ def published_table(papers: list[dict[str, Any]], corpus: str) -> list[dict[str,
     keys = [key for key in COLUMNS if any(key in row for _, row in rows)]
     return [
         {"paper": f"{paper}, {row['where']}", "system": row["system"]}
-        | {COLUMNS[key].label: row.get(key, "–") for key in keys}
+        | {COLUMNS[key].metric.heading: row.get(key, "–") for key in keys}
         for paper, row in rows
     ]
 

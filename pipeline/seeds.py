@@ -65,7 +65,7 @@ def table(runs: list[Run], clips: list[str]) -> pd.DataFrame:
     for row in runs[0].rows:
         of_runs = [row_figures(run, row, clips) for run in alike]
         cells[row.name] = {
-            column.label: cell(*over_seeds([figures[key] for figures in of_runs]), column.digits)
+            column.metric.heading: cell(*over_seeds([figures[key] for figures in of_runs]), column.metric.digits)
             for key, column in COLUMNS.items()
         }
     return pd.DataFrame(cells)

@@ -23,6 +23,7 @@ from pipeline.evaluation.intervals import (
     percentile_interval,
     resampled_means,
 )
+from pipeline.report.definitions import METRICS, Metric
 from pipeline.report.run import Row, Run
 
 # Of a figure by how it differs from the still photo's: for the better, the worse, or not for sure.
@@ -30,29 +31,27 @@ SIGNS = {1: " ▲", -1: " ▼", 0: ""}
 
 
 class Column(NamedTuple):
-    """better: 1 where more is, −1 where less is, 0 where neither. digits: shown. of_size: whether figures of crops of
-    different sizes say nothing of each other. still: what a still photo has, where it is not measured; None = it is."""
+    """of_size: whether figures of crops of different sizes say nothing of each other. still: what a still photo has, where it
+    is not measured; None = it is."""
 
-    label: str
-    better: int
-    digits: int
+    metric: Metric
     of_size: bool = False
     still: float | None = None
 
 
 COLUMNS = {
-    "psnr": Column("PSNR (dB) ↑", 1, 2, of_size=True),
-    "ssim": Column("SSIM ↑", 1, 3, of_size=True),
-    "cpbd": Column("CPBD ↑", 1, 2, of_size=True),
-    "lmd": Column("LMD (px) ↓", -1, 3, of_size=True),
-    "lmd_share": Column("LMD, % of static's ↓", -1, 0, still=100),
-    "lmd_iod": Column("LMD / IOD ↓", -1, 4),
+    "psnr": Column(METRICS["psnr"], of_size=True),
+    "ssim": Column(METRICS["ssim"], of_size=True),
+    "cpbd": Column(METRICS["cpbd"], of_size=True),
+    "lmd": Column(METRICS["lmd"], of_size=True),
+    "lmd_share": Column(Metric("LMD, % of static's", -1, 0, "The still photo's is 100."), still=100),
+    "lmd_iod": Column(METRICS["lmd_iod"]),
     # A mouth that does not move follows nothing.
-    "mouth_correlation": Column("mouth correlation ↑", 1, 2, still=0),
-    "mouth_lag": Column("lag (frames)", 0, 1),
-    "identity": Column("identity ↑", 1, 3, still=np.nan),  # static is the photo
-    "au_f1": Column("AU F1 ↑", 1, 2),
-    "blink_rate": Column("blinks / s", 0, 2),
+    "mouth_correlation": Column(METRICS["mouth_correlation"], still=0),
+    "mouth_lag": Column(METRICS["mouth_lag"]),
+    "identity": Column(METRICS["identity"], still=np.nan),  # static is the photo
+    "au_f1": Column(METRICS["au_f1"]),
+    "blink_rate": Column(METRICS["blink_rate"]),
 }
 
 
@@ -93,7 +92,8 @@ def table(run: Run, clips: list[str]) -> list[dict[str, str]]:
     shown = [key for key in COLUMNS if any(not np.isnan(of_row[key].value) for of_row in figures.values())]
     columns = {key: column(key, run, {row: of_row[key] for row, of_row in figures.items()}) for key in shown}
     return [
-        {"system": name_of(run, row)} | {COLUMNS[key].label: columns[key][row] for key in shown} for row in run.rows
+        {"system": name_of(run, row)} | {COLUMNS[key].metric.heading: columns[key][row] for key in shown}
+        for row in run.rows
     ]
 
 
@@ -179,7 +179,7 @@ def signs(run: Run, clips: list[str]) -> dict[str, dict[str, int]]:
 
     Of those COLUMNS that have a better and that say something of a still photo.
     """
-    keys = [key for key, c in COLUMNS.items() if c.better and not (c.still is not None and np.isnan(c.still))]
+    keys = [key for key, c in COLUMNS.items() if c.metric.better and not (c.still is not None and np.isnan(c.still))]
     figures = {row: row_figures(run, row, clips) for row in run.rows}
     by_key = {key: against_static(key, run, {row: of_row[key] for row, of_row in figures.items()}) for key in keys}
     return {row.name: {key: by_key[key].get(row, 0) for key in keys} for row in figures if not row.is_reference}
@@ -203,9 +203,9 @@ def best_of(key: str, figures: dict[Row, Figure]) -> set[Row]:
     """The speech-driven system with a column's best figure, and those that cannot be told from it; none where that is all."""
     speaking = {row: f for row, f in figures.items() if row.is_speech_driven and not np.isnan(f.value)}
     mixed = COLUMNS[key].of_size and len({row.faces for row in speaking}) > 1
-    if not COLUMNS[key].better or mixed or not speaking:
+    if not COLUMNS[key].metric.better or mixed or not speaking:
         return set()
-    best = max(speaking, key=lambda row: COLUMNS[key].better * speaking[row].value)
+    best = max(speaking, key=lambda row: COLUMNS[key].metric.better * speaking[row].value)
     # Which is best the same clips tell: all pairs count, as any of them could have been asked for.
     pairs = list(combinations(speaking, 2))
     signs = signs_of(key, [(speaking[one], speaking[other]) for one, other in pairs])
@@ -218,7 +218,7 @@ def signs_of(key: str, pairs: Iterable[tuple[Figure, Figure]]) -> list[int]:
     """Of all pairs together: 1 where the first figure is better, −1 where it is worse, 0 where the clips cannot tell."""
     found = [difference(one, other) for one, other in pairs]
     adjusted = holm([p for _, p in found])
-    better = COLUMNS[key].better
+    better = COLUMNS[key].metric.better
     return [better * int(np.sign(by)) * int(p <= LEVEL) for (by, _), p in zip(found, adjusted, strict=True)]
 
 
@@ -236,7 +236,7 @@ def difference(one: Figure, other: Figure) -> tuple[float, float]:
 
 def cell(key: str, figure: Figure, sign: int, is_best: bool) -> str:
     """A figure as the page shows it."""
-    digits = COLUMNS[key].digits
+    digits = COLUMNS[key].metric.digits
     if np.isnan(figure.value):
         return "–"
     value, (low, high) = number(figure.value, digits), figure.interval

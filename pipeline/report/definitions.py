@@ -12,6 +12,11 @@ class Metric(NamedTuple):
     digits: int
     meaning: str
 
+    @property
+    def heading(self) -> str:
+        """The label, with an arrow that says which way is better."""
+        return self.label + {1: " ↑", -1: " ↓", 0: ""}[self.better]
+
     def badness(self, value: float) -> float:
         """Greater for the worse of two clips."""
         return -self.better * value if self.better else abs(value)
@@ -26,9 +31,9 @@ METRICS = {
     "lmd_iod": Metric("LMD / IOD", -1, 4, "The same in distances of the eyes, so that sizes of crops compare."),
     "nlmd": Metric("NLMD", -1, 4, "The same after both faces are turned and scaled to one template."),
     "mouth_correlation": Metric(
-        "mouth corr.", 1, 2, "Does the mouth open and close when the real one does? 1: always."
+        "mouth correlation", 1, 2, "Does the mouth open and close when the real one does? 1: always."
     ),
-    "mouth_lag": Metric("mouth lag", 0, 1, "Frames by which the mouth follows the real one; 0 is in step."),
+    "mouth_lag": Metric("lag (frames)", 0, 1, "Frames by which the mouth follows the real one; 0 is in step."),
     "identity": Metric("identity", 1, 3, "How alike frames and photo are to a face recogniser; 1 is the photo itself."),
     "jitter": Metric("jitter", 0, 4, "How points tremble that speech does not move; the real clips' is the measure."),
     "flicker": Metric("flicker", 0, 2, "How pixels change that should be still, in grey levels from frame to frame."),

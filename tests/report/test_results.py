@@ -237,7 +237,7 @@ def test_crops_of_different_sizes_are_compared_with_their_own_static(make_run):
     assert [name for name in rows if "static" in name] == ["`static` (small)", "`static` (box)"]
     assert rows["`chen_s` (box)"]["LMD, % of static's ↓"] == "150 [150, 150] ▼"
     assert rows["`sinha` (small)"]["LMD, % of static's ↓"].startswith("**50**")
-    assert all("**" not in row[COLUMNS[key].label] for row in rows.values() for key in ("psnr", "ssim", "lmd"))
+    assert all("**" not in row[COLUMNS[key].metric.heading] for row in rows.values() for key in ("psnr", "ssim", "lmd"))
 
 
 def test_the_report_s_marks_are_those_of_the_table(make_run):
