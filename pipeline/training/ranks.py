@@ -68,7 +68,7 @@ def start(n: int, module: str, arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         logs = DefaultLogsSpecs(folder, {rank: Std.NONE if rank == 0 else Std.ALL for rank in range(n)})
         here = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "local_addr": "localhost"}
-        config = LaunchConfig(1, 1, n, logs, max_restarts=0, **here)
+        config = LaunchConfig(1, 1, n, logs, run_id=module, max_restarts=0, **here)
         try:
             elastic_launch(config, sys.executable)("-m", module, *arguments)
         except ChildFailedError as error:
