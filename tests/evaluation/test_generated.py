@@ -1,6 +1,7 @@
 """What the tables compare with what: each system with the truth of the faces that it sees."""
 
 import json
+import shutil
 from importlib import import_module
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from pipeline.results import results_page
 from pipeline.training.runner import write_losses
 from pipeline.training.trained import CARD, CARD_KEYS, FORM, fields_of, save_network
 from stages import evaluation
+
+ROOT = Path(__file__).parents[2]
 
 CLIPS = {"a": "test", "b": "test_sentences"}
 SIZES = {"small": 64, "large": 96}
@@ -170,6 +173,7 @@ def test_the_page_shows_both_sizes(measured):
     Path("metrics/recognition.json").write_text("{}")
     corpus = {"clips": 2, "subjects": 1, "rejected": 0, "frames": 24}
     Path("metrics/preprocessing.json").write_text(json.dumps(corpus))
+    shutil.copy(ROOT / "params.yaml", data.parent)
     make_report(data, Path("metrics"), "test", 64, step=5, n_clips=1)
     page = (data / "report" / "index.html").read_text()
     assert page.count("<video") == 2 * 2 + 2 and "brought to 64 px" in page
