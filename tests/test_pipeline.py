@@ -383,11 +383,8 @@ def test_without_labels_of_emotions_all_else_goes_on(checkout, tmp_path):
     assert json.loads((project / "metrics/emotions.json").read_text()) == {}
     before, after = ((root / "data/report/index.html").read_text() for root in (checkout, project))
     assert ">Emotions</h2>" in before and ">Emotions</h2>" not in after
-    assert (
-        "could not be trained" not in before
-        and "`maity` could not be trained" in after
-        and "Emotions: no clip" in after
-    )
+    assert "could not be trained" not in before and "Emotions: no clip" in after
+    assert "<code>maity</code> could not be trained" in after
 
 
 def test_a_system_is_added_as_its_page_says(checkout, tmp_path):
