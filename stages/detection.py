@@ -37,7 +37,7 @@ def main() -> None:
     folders = sorted(path for kind in ("frames", "silence") for path in generated.rglob(kind))
     work = partial(detect, folders=folders, detection_size=p.evaluation.detection_size)
     clips = in_shards({clip for folder in folders for clip in shards(folder)})
-    found = dict(each(work, clips, f"landmarks of {name}", p.compute.workers))
+    found = dict(each(work, clips, f"landmarks of {name}", p.compute.workers, p.compute.scheduler))
     for clip, landmarks in found.items():
         if isinstance(landmarks, ClipRejected):
             raise UserError(f"{generated}: {clip}: {landmarks}; `dvc repro` tries again")

@@ -89,7 +89,7 @@ def main() -> None:
     clips = tested_clips(rows, DATA, p.evaluation.split)
     faces = {row.faces: about_faces(row.faces, DATA) for row in rows}
     work = partial(evaluate, rows=rows, faces=faces, common_size=common_size)
-    results = dict(each(work, clips.index, "evaluation", p.compute.workers))
+    results = dict(each(work, clips.index, "evaluation", p.compute.workers, p.compute.scheduler))
     for clip, measured in results.items():
         if isinstance(measured, ClipRejected):
             raise UserError(f"data/synthesis: {clip}: {measured}; `dvc repro` tries again")

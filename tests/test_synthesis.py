@@ -7,12 +7,12 @@ import pytest
 
 from pipeline.corpus.about import read_about, write_about
 from pipeline.corpus.layouts import EMOTIONS
-from pipeline.corpus.shards import Shards, in_shards, write_shards
+from pipeline.corpus.shards import Shards, in_shards, shard_of, write_shards
 from pipeline.corpus.tables import frames_table, read_landmarks, write_table_shard
 from pipeline.features.landmarks import mouth_opening
 from pipeline.papers.interface import Drawn
 from pipeline.references import REFERENCES
-from pipeline.synthesis import NOISE, SILENCE_S, HeldOutClips, make_references, silent_clips
+from pipeline.synthesis import NOISE, SILENCE_S, HeldOutClips, describe_references, make_references, silent_clips
 from pipeline.synthesis import synthesise as synthesise_clips
 from pipeline.systems.preprocessing import Preprocessing
 from pipeline.systems.system import System
@@ -53,7 +53,8 @@ def clips(tmp_path):
 
 
 def synthesise(made_up, clips, out, seed=0):
-    synthesise_clips(made_up, clips, out, out / "videos", seed, visible_mark=True)
+    for shard in clips.shards():
+        synthesise_clips(made_up, clips, shard, out, out / "videos", seed, visible_mark=True)
 
 
 def system(*needs):
@@ -113,12 +114,14 @@ def test_silence_is_two_seconds_of_slight_noise_for_the_most_closed_and_the_most
 
 def test_who_follows_landmarks_is_not_shown_silence(clips, tmp_path):
     synthesise(system("landmarks"), clips, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["about.json", "frames", "videos"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["frames", "videos"]
 
 
 def test_references_are_made_of_the_truth_and_say_how_it_was_cropped(clips, tmp_path):
     out, videos = tmp_path / "references", tmp_path / "videos"
-    make_references(clips, out, videos)
+    for shard in clips.shards():
+        make_references(clips, shard, out, videos)
+    describe_references(clips, out)
     assert {path.name for path in out.iterdir()} == {*REFERENCES, "about.json"} == {*names(videos), "about.json"}
     assert read_about(out) == {"fps": 25, "image_size": 64}
     for clip in clips.table.index:
@@ -135,9 +138,10 @@ def names(folder):
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_systems_frames_say_whose_truth_to_compare_them_with(clips, tmp_path):
-    synthesise(system("landmarks"), clips, tmp_path / "out")
-    assert read_about(tmp_path / "out") == {"faces": "small"}
+def test_shards_are_the_test_clips_each_once(clips):
+    shards = clips.shards()
+    assert sorted(clip for shard in shards for clip in shard) == ["a_half", "a_open", "a_shut", "b_only"]
+    assert all(len({shard_of(clip) for clip in shard}) == 1 for shard in shards)
 
 
 def test_the_same_seed_gives_the_same_silence(clips, tmp_path):

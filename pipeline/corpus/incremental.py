@@ -13,11 +13,9 @@ moment a killed run has lost at most the clips that its workers were at.
 import contextlib
 import fcntl
 import hashlib
-import importlib
 import json
 import os
 import shutil
-import sys
 import time
 import zipfile
 from collections import Counter, defaultdict
@@ -33,7 +31,7 @@ import yaml
 from pipeline import code
 from pipeline.corpus.shards import N_SHARDS, in_shards, shard_of, write_member, write_shard
 from pipeline.corpus.tables import Tables, frames_table, write_rejected, write_table_shard
-from pipeline.corpus.workers import each
+from pipeline.corpus.workers import each, importable
 from pipeline.errors import OUT_OF_SPACE, ClipRejected, UserError
 
 # What stages make of a clip: arrays by kind, tables by kind and column, and figures (numbers about the clip).
@@ -77,7 +75,7 @@ def process(
     keys = {clip: _key(made_by, clip, job.inputs) for clip, job in jobs.items()}
     shards = _Shards(stage, data)
     with shards.lock():
-        worked_on, seconds = _bring_up_to_date(shards, stage, _importable(work), jobs, keys, workers, scheduler)
+        worked_on, seconds = _bring_up_to_date(shards, stage, importable(work), jobs, keys, workers, scheduler)
         shutil.rmtree(shards.work)
     rows = read_done(stage, data)
     if worked_on:
@@ -161,15 +159,6 @@ def checksum(path: Path | str | None) -> str | None:
 
 
 # What a worker does.
-
-
-def _importable(work: Callable[[Any], Made]) -> Callable[[Any], Made]:
-    """The stage's function under its module's own name: as `__main__`, workers on other machines cannot import it."""
-    function = getattr(work, "func", work)
-    if function.__module__ != "__main__":
-        return work
-    module = importlib.import_module(sys.modules["__main__"].__spec__.name)
-    return partial(getattr(module, function.__name__), *work.args, **work.keywords)
 
 
 def _make(work: Callable[[Any], Made], task: tuple[Any, str]) -> None:

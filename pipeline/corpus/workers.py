@@ -3,7 +3,9 @@
 A clip that cannot be used is handed back as such; one that kills its worker costs that worker, not the run.
 """
 
+import importlib
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -35,20 +37,31 @@ def each(
     label: str,
     workers: int | str = "auto",
     scheduler: str | None = None,
+    unit: str = "clip",
 ) -> Iterator[tuple[Item, Any]]:
     """Yield (item, work(item)) as they come; where the work raised ClipRejected, the exception takes the result's place.
 
     scheduler: address of a Dask cluster, whose workers run in the project's root on the same files, and are restarted first;
-    or None for `workers` processes here. A worker that dies is replaced; an item whose worker dies even when it works on
-    nothing else is rejected as `crashed`.
+    or None for `workers` processes here. unit: what the progress bar calls an item. A worker that dies is replaced; an item
+    whose worker dies even when it works on nothing else is rejected as `crashed`.
     """
     items = list(items)
-    attempt = partial(_attempt, work)
+    attempt = partial(_attempt, importable(work) if scheduler else work)
     finished = _cluster(attempt, items, scheduler) if scheduler else _processes(attempt, items, count(workers))
-    with tqdm(desc=label, total=len(items), unit="clip", disable=None) as bar:
+    with tqdm(desc=label, total=len(items), unit=unit, disable=None) as bar:
         for item, result in finished:
             bar.update()
             yield item, result
+
+
+def importable(work: Callable[[Item], Any]) -> Callable[[Item], Any]:
+    """A stage's function under its module's own name: as `__main__`, workers on other machines cannot import it."""
+    function = getattr(work, "func", work)
+    if function.__module__ != "__main__":
+        return work
+    module = importlib.import_module(sys.modules["__main__"].__spec__.name)
+    named = getattr(module, function.__name__)
+    return partial(named, *work.args, **work.keywords) if isinstance(work, partial) else named
 
 
 def _attempt(work: Callable[[Item], Any], item: Item) -> Any:

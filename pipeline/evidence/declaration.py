@@ -1,4 +1,4 @@
-"""How a paper's folder declares its evidence, in `evidence.py`: the tables and figures that it prints, as they are made here."""
+"""How a paper's folder declares its evidence, in `evidence.py`: the tables and figures that it prints, as made here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
