@@ -79,13 +79,14 @@ def write_faces(folder: Path, lengths: Sequence[int]) -> None:
 
 
 def add_the_rest(folder: Path, lengths: Sequence[int]) -> None:
-    """All that any training asks for beside: emotions, speech at 8 kHz, action units. Every clip is a training clip."""
+    """All that any training asks for beside: emotions, speech, action units. Every clip is a training clip."""
     rng, clips = np.random.default_rng(3), _names(lengths)
     table = folder / "clips" / "clips.parquet"
     pd.read_parquet(table).assign(emotion=_each(clips, EMOTIONS), split="train").to_parquet(table)
-    n_samples = 320 * (max(lengths) + 1)
-    waveforms = {clip: rng.integers(-9000, 9000, n_samples).astype(np.int16) for clip in clips}
-    write_shards(folder / "audio_features" / "waveform_8000", ((clip, waveforms[clip]) for clip in in_shards(clips)))
+    for name, per_frame in (("waveform_8000", 320), ("waveform", 882)):
+        n_samples = per_frame * (max(lengths) + 1)
+        speech = {clip: rng.integers(-9000, 9000, n_samples).astype(np.int16) for clip in clips}
+        write_shards(folder / "audio_features" / name, ((clip, speech[clip]) for clip in in_shards(clips)))
     n_frames, units = dict(zip(clips, lengths, strict=True)), {}
     for clip in in_shards(clips):
         n = n_frames[clip]
@@ -106,10 +107,12 @@ def add_pretrained(folder: Path, image_size: int, width: float) -> None:
 
 
 def add_crops(folder: Path, lengths: Sequence[int], faces: Mapping[str, Faces]) -> None:
-    """Crops of other sizes and transforms, by their names; their landmarks are those of 64 px."""
+    """Crops of other sizes and transforms than those of `write_data`, by their names; their landmarks are those of 64 px."""
     clips, small = _names(lengths), folder / "alignment" / "small"
     n_frames = dict(zip(clips, lengths, strict=True))
     for name, how in faces.items():
+        if name == small.name:
+            continue
         made, size, rng = folder / "alignment" / name, how.image_size, np.random.default_rng(0)
         shutil.copytree(small, made, ignore=shutil.ignore_patterns("crops"))
         crops = ((clip, rng.integers(0, 255, (n_frames[clip], size, size, 3), np.uint8)) for clip in in_shards(clips))

@@ -19,7 +19,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from itertools import count
@@ -71,10 +71,15 @@ class Cost(NamedTuple):
 
 def at_paper_size(folder: Path, changes: dict[str, Any]) -> Path:
     """The file of parameters as the profile leaves it, with changes."""
+    return with_changes(folder, changes, "paper")
+
+
+def with_changes(folder: Path, changes: dict[str, Any], *profiles: str) -> Path:
+    """The file of parameters as profiles leave it, with changes."""
     params, changed = folder / "params.yaml", folder / "changes.yaml"
     shutil.copy(ROOT / "params.yaml", params)
     changed.write_text(yaml.safe_dump(changes))
-    for profile in (ROOT / "profiles" / "paper.yaml", changed):
+    for profile in (*(ROOT / "profiles" / f"{name}.yaml" for name in profiles), changed):
         apply_profile(profile, params)
     return params
 
@@ -87,14 +92,21 @@ def write_corpus(folder: Path, p: Parameters, lengths: Sequence[int]) -> None:
     add_pretrained(folder, p.faces[p.chen_s.faces].image_size, p.chen_s.width)
 
 
-def begin(name: str, p: Parameters, data: Path, device: str, precision: str) -> Begun:
-    """The training, with the weights of its seed."""
+def begin(
+    name: str,
+    p: Parameters,
+    data: Path,
+    device: str,
+    precision: str,
+    change: Callable[[Objective], Objective] = lambda objective: objective,
+) -> Begun:
+    """The training, with the weights of its seed. change: of its networks, before they are wrapped."""
     paper, training = NAMES[name]
     told = {"training": training} if TRAININGS[paper, training].module else {}
     recipe = import_module(module(paper, training)).recipe(p, data, **told)
     phase = recipe.phases[-1]
     torch.manual_seed(recipe.seed)
-    objective = recipe.objective(phase.weights)
+    objective = change(recipe.objective(phase.weights))
     machine = machine_for(device, recipe.precision or precision)
     return Begun(recipe, phase, objective, Networks(machine, objective, recipe, phase))
 

@@ -23,6 +23,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+# As `stages.training` has it, before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import cv2
 import numpy as np
 import pandas as pd

@@ -1,10 +1,15 @@
 """Train one of a paper's networks: `python -m stages.training sinha blink`."""
 
 import argparse
+import os
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+
+# Read when torch is loaded. OpenMP's threads spin while they wait for each other; beside other work they then take the cores
+# from those that they wait for, and a training all but stops (`python -m benchmarks.busy`).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from pipeline import parameters
 from pipeline.code import fingerprint

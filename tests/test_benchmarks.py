@@ -26,6 +26,7 @@ FEW_EPOCHS = [f"{paper}.audio_to_landmark.epochs=1" for paper in ("atvgnet", "si
 SMALLEST = {
     "action_units": ["--demo", "CORPUS", "--clips", "1"],
     "character_features": ["CORPUS", "--epochs", "1", "--workers", "1", "--cache", "CACHE"],
+    "busy": ["--busy", "1", "--steps", "1", "--width", "0.0625", "--size", "32", "--frames", "5"],
     "generate": ["--seconds", "0.5", "--rounds", "1"],
     "evaluation": ["CORPUS", "--clips", "1", "--workers", "1"],
     "heatmaps": ["--size", "32", "--clips", "4", "--excerpts", "5"],
@@ -38,6 +39,7 @@ SMALLEST = {
     "ranks": ["--ranks", "2", "--steps", "1", "--width", "0.0625", "--size", "32", "--frames", "5"],
     "smoothing": ["CORPUS", "--clips", "1", "--workers", "1", "--cache", "CACHE"],
     "training_precision": ["--steps", "1", "--width", "0.0625", "--size", "32", "--frames", "5"],
+    "training": ["sinha_audio_to_landmark", "--steps", "1", "--width", "0.0625", "--frames", "10"],
     "vgnet": ["--frames", "2", "--rounds", "1", "--size", "32", "--width", "0.0625"],
 }
 OF_CLIPS = [name for name, options in SMALLEST.items() if "CORPUS" in options]

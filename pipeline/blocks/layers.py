@@ -23,14 +23,37 @@ class Up(nn.Module):
 
     def __init__(self, channels: int, filters: int, kernel: int, activation: nn.Module | None = None):
         super().__init__()
-        # An even kernel has no centre: one more row and column of padding at the end keeps the size.
-        self.padding = ((kernel - 1) // 2, kernel // 2) * 2
         self.convolution = nn.Conv2d(channels, filters, kernel)
         self.after = activation or nn.Sequential(nn.InstanceNorm2d(filters), nn.LeakyReLU(0.2))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.interpolate(x, scale_factor=2, mode="nearest")
-        return self.after(self.convolution(F.pad(x, self.padding)))
+        return self.after(convolve_upsampled(x, self.convolution.weight, self.convolution.bias))
+
+
+def convolve_upsampled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Nearest-neighbour upsampling by 2, then a convolution: (N, C, H, W), (F, C, k, k) → (N, F, 2H, 2W).
+
+    Without the larger map: by a transposed convolution, whose kernel of k + 1 is what all of the 2×2 that a pixel becomes give.
+    Of a 3×3 less than half of the products are left. Zeros beyond the edges; an even kernel has no centre, and one row and
+    column of them more at the end keeps the size.
+    """
+    k = weight.shape[-1]
+    once = torch.eye(k + 1, k, dtype=weight.dtype, device=weight.device)
+    twice = once + once.roll(1, 0)
+    larger = torch.einsum("ya,xb,fcab->cfyx", twice, twice, weight.flip(2, 3))
+    return F.conv_transpose2d(x, larger, bias, 2, padding=k // 2, output_padding=k // 2 - (k - 1) // 2)
+
+
+def convolve_joined(layer: nn.Conv2d, x: Tensor, skip: Tensor, upsample: bool = False) -> Tensor:
+    """A convolution of frames' maps joined with their photo's: (B·T, C, h, w), (B, C', H, W) → (B·T, F, H, W).
+
+    It is the sum of two convolutions, and the photo's is the same for all frames of a clip: computed once. upsample: the
+    frames' maps by 2 first, to the size of the photo's.
+    """
+    of_frames, of_photo = layer.weight.split([x.shape[1], skip.shape[1]], dim=1)
+    photo = F.conv2d(skip, of_photo, layer.bias, padding=layer.padding)
+    frames = convolve_upsampled(x, of_frames) if upsample else F.conv2d(x, of_frames, padding=layer.padding)
+    return (frames.unflatten(0, (len(skip), -1)) + photo[:, None]).flatten(0, 1)
 
 
 def repeat(x: Tensor, n: int) -> Tensor:

@@ -108,7 +108,8 @@ def read_index(folder: Path) -> dict[str, dict]:
     parts = sorted((folder / "_index").glob("shard-*.parquet"))
     if not parts:
         raise UserError(f"{folder} holds no shards; `dvc repro` makes them")
-    return {row["clip"]: row for part in parts for row in pd.read_parquet(part).to_dict("records")}
+    # By Arrow: pandas takes five times as long for a few rows.
+    return {row["clip"]: row for part in parts for row in pq.ParquetFile(part).read().to_pylist()}
 
 
 def write_landmarks(path: Path, landmarks: dict[str, np.ndarray]) -> None:

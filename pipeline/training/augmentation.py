@@ -1,14 +1,13 @@
 """Random changes of colour and light (Maity 2024, §4.3.2): the same for all images of a clip, so that it does not flicker.
 
 The thesis names the changes. Chances and ranges are about those of the published code of its predecessor, Eskimez 2021.
+kornia, a fifth of a second to load, is loaded by the changes that it makes: few trainings make any.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from kornia.color import hsv_to_rgb, rgb_to_hsv, rgb_to_ycbcr, ycbcr_to_rgb
-from kornia.enhance import adjust_brightness, adjust_gamma, equalize_clahe
 from torch import Tensor
 
 # Images (N, 3, H, W) in 0 … 1 → the same changed, perhaps beyond 0 … 1.
@@ -16,6 +15,8 @@ Change = Callable[[Tensor, np.random.Generator], Tensor]
 
 
 def brightness(images: Tensor, rng: np.random.Generator) -> Tensor:
+    from kornia.enhance import adjust_brightness
+
     return adjust_brightness(images, rng.uniform(-0.2, 0.2), clip_output=False)
 
 
@@ -25,17 +26,24 @@ def contrast(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def gamma(images: Tensor, rng: np.random.Generator) -> Tensor:
+    from kornia.enhance import adjust_gamma
+
     return adjust_gamma(images, rng.uniform(0.8, 1.2))
 
 
 def local_contrast(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Contrast-limited adaptive histogram equalisation, of the luminance alone, in 8 × 8 tiles."""
+    from kornia.color import rgb_to_ycbcr, ycbcr_to_rgb
+    from kornia.enhance import equalize_clahe
+
     luminance, colours = rgb_to_ycbcr(images).split([1, 2], dim=1)
     return ycbcr_to_rgb(torch.cat([equalize_clahe(luminance, rng.uniform(1, 4), (8, 8)), colours], dim=1))
 
 
 def hue_saturation_value(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Up to 40° of hue; 0.2 of saturation and value."""
+    from kornia.color import hsv_to_rgb, rgb_to_hsv
+
     hue, saturation, value = rgb_to_hsv(images).unbind(1)
     hue = (hue + rng.uniform(-2 / 9, 2 / 9) * np.pi) % (2 * np.pi)
     saturation, value = ((x + rng.uniform(-0.2, 0.2)).clamp(0, 1) for x in (saturation, value))

@@ -2,10 +2,12 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,15 +20,31 @@ from pipeline.corpus.tables import Tables
 from pipeline.errors import UserError
 from pipeline.features.smoothing import steadied
 
+T = TypeVar("T")
+# So many clips of a table stay in memory: of landmarks 0.2 GB, if each has 75 frames.
+RESIDENT = 4096
+
+
+class ResidentTables(Tables):
+    """Tables whose clips are read once: that takes milliseconds, and a training asks for each in every epoch."""
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.kept = lru_cache(RESIDENT)(super().__getitem__)
+
+    def __getitem__(self, clip: str) -> dict[str, np.ndarray]:
+        return self.kept(clip)
+
+
 FACES = ("fps", "landmarks", "face_parsing", "transform", "image_size", "template")
 # What the stages before training leave of each clip: the stage's folder and what in it, how it is read, and what of the stage's
 # about.json says how it was made. {faces} stands for one of params.yaml's `faces`.
 SOURCES = {
     "crops": ("alignment/{faces}", "crops", Shards, FACES),
     "neutral": ("alignment/{faces}", "neutral", Shards, FACES),
-    "landmarks": ("alignment/{faces}", "landmarks", Tables, FACES),
+    "landmarks": ("alignment/{faces}", "landmarks", ResidentTables, FACES),
     "heatmaps": ("heatmaps", "images", Shards, ("sigma",)),
-    "action_units": ("action_units", "units", Tables, ("labels",)),
+    "action_units": ("action_units", "units", ResidentTables, ("labels",)),
     "waveform": ("audio_features", "waveform", Shards, ("sample_rate",)),
     "waveform_8000": ("audio_features", "waveform_8000", Shards, ()),
     "mel": ("audio_features", "mel", Shards, ("mel",)),
@@ -167,6 +185,16 @@ class Excerpts(ABC):
             yield from excerpts
         while self.batch and (group := list(islice(excerpts, self.batch))):
             yield type(group[0])(*map(torch.stack, zip(*group, strict=True)))
+
+
+def ahead(drawn: Iterable[T]) -> Iterator[T]:
+    """The same, in the same order: the next is drawn by a thread while the last is learned from."""
+    iterator, end = iter(drawn), object()
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        coming = thread.submit(next, iterator, end)
+        while (batch := coming.result()) is not end:
+            coming = thread.submit(next, iterator, end)
+            yield batch
 
 
 def anywhere(n_frames: int, length: int, rng: np.random.Generator) -> slice:

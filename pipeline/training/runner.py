@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from pipeline.errors import UserError
 from pipeline.parameter_types import Training
+from pipeline.training.data import ahead
 from pipeline.training.machine import Machine, machine_for
 from pipeline.training.ranks import average_gradients, mean_over_ranks, own_batches
 from pipeline.training.recipe import Batch, Fake, NothingToLearn, Objective, Phase, Recipe, Terms
@@ -118,7 +119,11 @@ def fit(
     elif recipe.initial:
         recipe.initial.load_into(objective.generator)
     networks = Networks(machine, objective, recipe, phase)
-    networks.restore(state)
+    try:
+        networks.restore(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        what = " ".join(str(error).split())[:120]
+        raise UserError(f"{path} is of another version ({what}); remove it and run again") from error
     for epoch in range(state["epoch"], phase.epochs):
         # What follows depends on the seed and the epoch only: a resumed run is the same run.
         torch.manual_seed((seed * 1_000_003 + epoch) + RANKS_APART * fabric.global_rank)
@@ -126,13 +131,14 @@ def fit(
         n_batches = len(recipe.batches)
         if phase.steps:
             n_batches = min(n_batches, phase.steps - epoch * n_batches)
-        drawn = own_batches(fabric, islice(recipe.batches.epoch(seed, epoch), n_batches))
+        drawn = ahead(own_batches(fabric, islice(recipe.batches.epoch(seed, epoch), n_batches)))
         silent = None if fabric.is_global_zero else True
         batches = tqdm(drawn, title, -(-n_batches // fabric.world_size), unit="batch", disable=silent)
-        terms, rate = learn(objective, networks, phase, batches)
+        with room_for_steps(epoch + 1, recipe):
+            terms, rate = learn(objective, networks, phase, batches)
         terms = {name: mean_over_ranks(fabric, values) for name, values in terms.items()}
         check_finite(terms, epoch + 1, recipe)
-        with networks.averaged():
+        with networks.averaged(), room_for_steps(epoch + 1, recipe):
             error = validation_error(fabric, recipe, objective, seed)
             check_finite({"validation_error": torch.tensor([error])}, epoch + 1, recipe)
             if error < state["best"]["error"]:
@@ -250,7 +256,12 @@ class Networks:
         mean = {"mean": self.mean.state_dict()} if self.mean else {}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial_path = path.with_suffix(".partial")
-        torch.save(state | {"networks": networks, "optimizers": optimizers} | mean, partial_path)
+        try:
+            with partial_path.open("wb") as file:  # torch's own does not say that a disk is full
+                torch.save(state | {"networks": networks, "optimizers": optimizers} | mean, file)
+        except OSError:
+            partial_path.unlink()
+            raise
         os.replace(partial_path, path)
 
     def restore(self, state: State) -> None:
@@ -312,6 +323,22 @@ def check_finite(terms: dict[str, Tensor], epoch: int, recipe: Recipe) -> None:
         raise UserError(f"{name} is {value} in epoch {epoch}: training has diverged; {lower}")
 
 
+@contextmanager
+def room_for_steps(epoch: int, recipe: Recipe) -> Iterator[None]:
+    """Raises UserError where memory does not suffice for an epoch's steps, naming what makes them smaller."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # Of the CPU's memory torch says it in words only.
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        sizes = [name for name in ("batch", "excerpt_frames", "frames") if recipe.knobs.get(name, 1) != 1]
+        sizes += [name for name in ("width", "units") if hasattr(recipe.settings, name)]
+        group = recipe.parameters.partition(".")[0]
+        lower = f"lower {' or '.join(sizes)} in params.yaml, {group}, or free memory and run again"
+        raise UserError(f"out of memory in epoch {epoch}: {lower}; the epochs before are kept") from error
+
+
 def prefixed(prefix: str, terms: dict[str, Tensor]) -> dict[str, Tensor]:
     """Terms by the names that they have in tables of losses."""
     return {f"{prefix}_{name}": value for name, value in terms.items()}
@@ -337,7 +364,7 @@ def _report(path: Path | None, before: list[dict], phase: int, losses: list[dict
 def _kept(path: Path, epochs: int) -> State:
     """What the file says that the phase has come to; a beginning, where there is none, or it has more epochs behind it."""
     state = _read(path)
-    if not state or state["epoch"] > epochs:
+    if not state or state.get("epoch", math.inf) > epochs:
         return {"epoch": 0, "losses": [], "best": {"error": math.inf}}
     path.touch()  # one of those used last
     done = "all" if state["epoch"] == epochs else f"{state['epoch']} of"

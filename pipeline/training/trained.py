@@ -29,12 +29,13 @@ SKIPPED = "skipped.txt"
 
 def save_network(folder: Path, weights: "dict[str, Tensor]", about: dict[str, Any]) -> None:
     """Leave a network in `folder`, which appears whole. about: "settings" (its dataclass's fields), "preprocessing", …"""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
+    stored = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    (partial / WEIGHTS).write_bytes(stored)
     (partial / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)

@@ -1,5 +1,8 @@
 """Changes of colour and light: the same for a whole clip, by the generator's draws, within the images' range."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -62,3 +65,9 @@ def test_local_contrast_leaves_grey_grey(monkeypatch):
     grey = torch.linspace(-0.9, 0.9, 64).expand(2, 3, 64, 64)
     changed = augment(grey, np.random.default_rng(2))
     torch.testing.assert_close(changed[:, 0], changed[:, 1], atol=0.02, rtol=0)
+
+
+def test_who_changes_no_colours_loads_no_kornia():
+    """A new process; it takes a fifth of a second, which most trainings can do without."""
+    code = "import sys, pipeline.training.augmentation; sys.exit('kornia' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,10 +1,12 @@
 """Clips as trainings see them: which, in what order, and what is known of how they were made."""
 
 import shutil
+import threading
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from pipeline.blocks.images import heatmaps_to_tensor, images_to_tensor, tensor_
 from pipeline.corpus.about import read_about, write_about
 from pipeline.corpus.shards import Shards, in_shards, write_shards
 from pipeline.errors import UserError
-from pipeline.training.data import ClipStore, Excerpts, held
+from pipeline.training.data import ClipStore, Excerpts, ahead, held
 
 
 class Excerpt(NamedTuple):
@@ -215,3 +217,39 @@ def test_faces_of_another_name_are_other_crops(data):
     assert (small.preprocessing["image_size"], large.preprocessing["image_size"]) == (64, 128)
     assert small.digest() != large.digest() and not np.array_equal(small.crops["clip0"], large.crops["clip0"])
     assert np.array_equal(small.mel["clip0"], large.mel["clip0"])
+
+
+def test_batches_are_drawn_ahead_in_order_and_as_far_as_the_next():
+    drawn = []
+
+    def draw():
+        for k in range(5):
+            drawn.append((k, threading.current_thread()))
+            yield k
+
+    for seen, k in enumerate(ahead(draw())):
+        assert k == seen
+    assert [k for k, _ in drawn] == list(range(5)) and threading.main_thread() not in {by for _, by in drawn}
+    drawn.clear()
+    first = ahead(draw())
+    assert next(first) == 0
+    first.close()
+    assert [k for k, _ in drawn] in ([0], [0, 1])
+
+
+def test_what_ends_the_drawing_of_a_batch_comes_where_it_was_asked_for():
+    def draw():
+        yield 1
+        raise UserError("gone")
+
+    batches = ahead(draw())
+    assert next(batches) == 1
+    with pytest.raises(UserError, match="gone"):
+        next(batches)
+
+
+def test_a_table_is_read_once(data, monkeypatch):
+    store = ClipStore(data, "small", "landmarks")
+    first = store.steadied("clip0")
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", None)
+    np.testing.assert_array_equal(store.steadied("clip0"), first)

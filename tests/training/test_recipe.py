@@ -31,10 +31,11 @@ STAGES = {
         "pipeline.evaluation.emotion_classifier.training",
         {"faces": "small"},
         ("emotion_classifier",),
-    )
+    ),
+    "sync": ("pipeline.evaluation.lip_sync.training", {"faces": "small"}, ("sync",)),
 }
 # Clips are shorter here than the windows of params.yaml.
-SHORT = {"sinha": {"blink": {"steps": 8}}, "chen_s": {"width": 0.0625}}
+SHORT = {"sinha": {"blink": {"steps": 8}}, "sync": {"excerpt_frames": 10}, "chen_s": {"width": 0.0625}}
 # The other way than as committed: with a term of its own.
 COMPOSED = {
     "chen_s_end_to_end": {"chen_s": {"end_to_end": {"compose": True}}},

@@ -1,9 +1,13 @@
 """Trainings as a whole: the same run again, interrupted or not; what is trained anew and what is not; what ends them."""
 
+import errno
 import os
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -110,17 +114,68 @@ def test_a_file_that_is_not_whole_is_none(bench, another, monkeypatch):
     bench.train(recipe())
     save, calls = torch.save, []
 
-    def broken(state, path):
-        calls.append(path)
+    def broken(state, file):
+        calls.append(file)
         if len(calls) == 2:
-            path.write_bytes(b"half")
+            file.write(b"half")
             raise KeyboardInterrupt
-        save(state, path)
+        save(state, file)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(torch, "save", broken)
         another.train(recipe())
     assert another.train(recipe()) == [(FIRST, 1), (FIRST, 2)]
+    assert another.left == bench.left
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("full", ["state", "network"])
+def test_a_full_disk_is_told_as_one_and_the_epochs_before_it_stay(bench, another, monkeypatch, full):
+    bench.train(recipe())
+    replaced, disk = os.replace, Path("/dev/full")
+
+    def fill(where, to):
+        replaced(where, to)
+        if full == "state" and to.suffix == ".pt":
+            where.symlink_to(disk)
+
+    def write(path, stored):
+        with disk.open("wb") as file:
+            file.write(stored)
+
+    monkeypatch.setattr(os, "replace", fill)
+    if full == "network":
+        monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(OSError) as error:
+        another.train(recipe())
+    assert error.value.errno == errno.ENOSPC  # which commands end with in one line
+    assert not another.has_network
+    assert not list((another.folder / "work").glob("*.partial"))
+    monkeypatch.undo()
+    assert another.train(recipe()) == ([(FIRST, 1), (FIRST, 2)] if full == "state" else [])
+    assert another.left == bench.left
+
+
+@pytest.mark.parametrize("changed", ["generator", "optimizers"])
+def test_a_state_of_another_version_is_one_line(bench, changed):
+    bench.train(recipe(phase(2)))
+    ((name, state),) = bench.states.items()
+    path = bench.folder / "work" / name
+    if changed == "generator":
+        state["networks"]["generator"]["body.9.weight"] = torch.zeros(1)
+    else:
+        state["optimizers"]["generator"]["param_groups"] = []
+    torch.save(state, path)
+    with pytest.raises(UserError, match=r"^[^\n]* is of another version \([^\n]*\); remove it and run again$"):
+        bench.train(recipe(phase(3)))
+
+
+def test_a_file_that_holds_no_state_is_trained_again(bench, another):
+    bench.train(recipe())
+    another.train(recipe())
+    (path,) = (another.folder / "work").glob("*.pt")
+    torch.save({"version": 2}, path)
+    assert len(another.train(recipe())) == 3
     assert another.left == bench.left
 
 
@@ -311,6 +366,48 @@ def test_what_is_not_finite_ends_a_training_without_a_network(bench, side, term,
     )
 
 
+def too_large_for_any_memory():
+    torch.zeros(1 << 50)
+
+
+def too_large_for_numpy():
+    np.zeros(1 << 50, np.int8)
+
+
+def too_large_for_a_gpu():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@pytest.mark.parametrize("where", ["generator_terms", "discriminator_terms", "validation_error"])
+@pytest.mark.parametrize("asks", [too_large_for_any_memory, too_large_for_numpy, too_large_for_a_gpu])
+def test_too_little_memory_is_one_line_that_says_what_to_lower(bench, where, asks):
+    class Large(Objective):
+        calls = 0
+
+    def counted(self, batch, fake):
+        self.calls += 1
+        if self.calls > (1 if where == "validation_error" else 3):
+            asks()
+        return getattr(Objective, where)(self, batch, fake)
+
+    setattr(Large, where, counted)
+    made = recipe(objective=lambda weights: Large(Settings()), knobs={"batch": 4, "excerpt_frames": None, "frames": 1})
+    said = "out of memory in epoch 2: lower batch or excerpt_frames or units in params.yaml, toy, or free memory"
+    with pytest.raises(UserError, match=rf"^{said} and run again; the epochs before are kept$"):
+        bench.train(made)
+    assert list(bench.losses["epoch"]) == [1]
+    assert not bench.has_network
+
+
+def test_another_error_of_torch_is_not_taken_for_too_little_memory(bench):
+    class Mistaken(Objective):
+        def validation_error(self, batch, fake):
+            return torch.zeros(2, 3) @ torch.zeros(2, 3)
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        bench.train(recipe(objective=lambda weights: Mistaken(Settings())))
+
+
 def test_a_corpus_with_nothing_to_learn_leaves_the_reason(bench, capsys):
     bench.train(recipe())
 
@@ -478,3 +575,20 @@ def test_a_command_that_comes_to_nothing_is_one_line(command, capsys):
     with pytest.raises(SystemExit, match=r"^error: generator_\w+ is (nan|inf) in epoch 1: .*blink$") as end:
         command("blink", learning_rate=1e30)
     assert "\n" not in end.value.code and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("module", ["stages.training", "pipeline.adapt"])
+def test_threads_sleep_while_they_wait(module):
+    """By what OpenMP says of itself as torch loads it; spinning, they would take the cores from each other."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    code = f"import {module}, torch; torch.zeros(10**6).add(1)"
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"OMP_DISPLAY_ENV": "TRUE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    if "OMP_WAIT_POLICY" not in shown:
+        pytest.skip("this torch has another library of threads")
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in shown

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pipeline.blocks.composition import Frames, begin_near_photo, channels, frames_of, terms_of_change
 from pipeline.blocks.gan import discriminator_bce, feature_matching, generator_bce
-from pipeline.blocks.layers import Down, Up, concatenate, lower_half_error, repeat
+from pipeline.blocks.layers import Down, Up, concatenate, convolve_joined, lower_half_error, repeat
 from pipeline.training.recipe import Terms
 
 NOISE_SIZE = 128
@@ -117,11 +117,12 @@ class ImageDecoder(nn.Module):
         begin_near_photo(last.convolution.bias)
 
     def forward(self, image: Tensor, others: Tensor, maps: list[Tensor]) -> Tensor:
-        """image (T, 256), others (T, n), maps as `ImageEncoder` gives them → (T, 3 or 4, S, S)."""
+        """image (T, 256), others (T, n), maps as `ImageEncoder` gives them, of T images or of one → (T, 3 or 4, S, S)."""
         x = self.linear(torch.cat([image, others], dim=1)).unflatten(1, self.start)
         x = self.first(concatenate(x, image[..., None, None].expand(-1, -1, *self.start[1:])))
         for skip, up, encoded in zip(self.skips, self.ups, reversed(maps), strict=True):
-            x = up(skip(concatenate(x, encoded)))
+            convolution, normalisation, activation = skip
+            x = up(activation(normalisation(convolve_joined(convolution, x, encoded))))
         return x
 
 
@@ -146,7 +147,7 @@ class Generator(nn.Module):
             image, maps = self.image_encoder(concatenate(clip.conditions(n_frames), clip.heatmaps))
         else:
             image, maps = self.image_encoder(clip.conditions(1))
-            image, *maps = (x.expand(n_frames, *x.shape[1:]) for x in (image, *maps))
+            image = image.expand(n_frames, -1)
         noise, noise_state = self.noise_lstm(repeat(clip.noise, n_frames), noise_state)
         others = [noise]
         if self.settings.speech:
@@ -196,13 +197,16 @@ class SequenceDiscriminator(nn.Module):
         self.lstm = nn.LSTM(size, hidden)
         self.linear = nn.Linear(hidden, 1)
 
-    def forward(self, frames: Tensor, mel: Tensor | None) -> Tensor:
-        """(T, 3, S, S), (T, columns, bands) → logits (T // decision_every, 1)."""
-        x = self.image_cnn(frames[:, :, frames.shape[2] // 2 :])
+    def forward(self, mel: Tensor | None, *videos: Tensor) -> tuple[Tensor, ...]:
+        """(T, columns, bands), and videos (T, 3, S, S) with this speech, which is heard once → logits (T // decision_every, 1)
+        of each."""
+        frames = torch.cat(videos)
+        x = self.image_cnn(frames[:, :, frames.shape[2] // 2 :]).unflatten(0, (len(videos), -1)).transpose(0, 1)
         if self.settings.speech:
-            x = torch.cat([x, self.speech_cnn(mel)], dim=1)
+            heard = self.speech_cnn(mel)[:, None].expand(-1, len(videos), -1)
+            x = torch.cat([x, heard], dim=2)
         every = self.settings.decision_every
-        return self.linear(self.lstm(x)[0][every - 1 :: every])
+        return self.linear(self.lstm(x)[0][every - 1 :: every]).unbind(1)
 
 
 class KesimErzin(nn.Module):
@@ -230,7 +234,7 @@ class KesimErzin(nn.Module):
 
         return {
             "frame": frame,
-            "sequence": lambda: discriminator_bce(judge(clip.frames, clip.mel), judge(fake.image, clip.mel)),
+            "sequence": lambda: discriminator_bce(*judge(clip.mel, clip.frames, fake.image)),
         }
 
     def generator_terms(self, clip: Clip, fake: Frames) -> Terms:
@@ -244,7 +248,7 @@ class KesimErzin(nn.Module):
         return {
             "frame": lambda: generator_bce(judged()[1][0]),
             "feature_matching": matching,
-            "sequence": lambda: generator_bce(self.sequence_discriminator(fake.image, clip.mel)),
+            "sequence": lambda: generator_bce(*self.sequence_discriminator(clip.mel, fake.image)),
             **terms_of_change(fake),
         }
 

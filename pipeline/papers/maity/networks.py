@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from pipeline.blocks.composition import Frames, begin_near_photo, channels, frames_of, terms_of_change
 from pipeline.blocks.gan import discriminator_bce, generator_bce
-from pipeline.blocks.layers import lower_half_error
+from pipeline.blocks.layers import convolve_joined, convolve_upsampled, lower_half_error
 from pipeline.blocks.perceptual import VGG19, perceptual_mse
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.training.recipe import Terms
@@ -149,39 +149,20 @@ class ImageEncoder(nn.Module):
         return self.last(x), maps
 
 
-class SkipConvolution(nn.Module):
-    """A 3×3 convolution of the frames' maps joined with one of the photo's.
-
-    It is the sum of two convolutions, and the photo's is the same for all frames of a clip: computed once.
-    """
-
-    def __init__(self, channels: int, skipped: int, filters: int):
-        super().__init__()
-        self.joined = nn.Conv2d(channels + skipped, filters, 3, padding=1)
-        self.channels = channels
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """(B·T, channels, h, w), (B, skipped, h, w) → (B·T, filters, h, w)."""
-        of_frames, of_photo = self.joined.weight.split([self.channels, skip.shape[1]], dim=1)
-        photo = F.conv2d(skip, of_photo, self.joined.bias, padding=1)
-        frames = F.conv2d(x, of_frames, padding=1).unflatten(0, (len(skip), -1))
-        return (frames + photo[:, None]).flatten(0, 1)
-
-
 class ConvLSTM(nn.Module):
-    """A convolutional LSTM (Shi et al. 2015, without peepholes), joined with the photo's map.
+    """A convolutional LSTM (Shi et al. 2015, without peepholes) of upsampled maps, joined with the photo's.
 
     What the gates take from their input is convolved for all frames at once; only the step from frame to frame is not.
     """
 
     def __init__(self, channels: int, skipped: int, filters: int):
         super().__init__()
-        self.input = SkipConvolution(channels, skipped, 4 * filters)
+        self.input = nn.Conv2d(channels + skipped, 4 * filters, 3, padding=1)
         self.recurrent = nn.Conv2d(filters, 4 * filters, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor, skip: Tensor, state: tuple | None = None) -> tuple[Tensor, tuple]:
-        """(B·T, channels, h, w), (B, skipped, h, w) → (B·T, filters, h, w), and the state (hidden, cell)."""
-        gates = self.input(x, skip).unflatten(0, (len(skip), -1))  # (B, T, 4 filters, h, w)
+        """(B·T, channels, h, w), (B, skipped, 2h, 2w) → (B·T, filters, 2h, 2w), and the state (hidden, cell)."""
+        gates = convolve_joined(self.input, x, skip, upsample=True).unflatten(0, (len(skip), -1))
         hidden, cell = state or (None, None)
         steps = []
         for step in gates.unbind(1):
@@ -208,24 +189,25 @@ class Decoder(nn.Module):
         skipped = s.filters(512, 512, 256, 128, 64)
         self.start = (a, s.image_size // 32, s.image_size // 32)
         self.linear = nn.Sequential(nn.Linear(embedding_size, a * self.start[1] ** 2), nn.LeakyReLU(0.2))
-        self.first, self.second, self.third = map(SkipConvolution, (a, a, b), skipped[:3], (a, b, c))
+        self.first = nn.Conv2d(a + skipped[0], a, 3, padding=1)
+        self.second = nn.Conv2d(a + skipped[1], b, 3, padding=1)
+        self.third = nn.Conv2d(b + skipped[2], c, 3, padding=1)
         self.fourth = ConvLSTM(c, skipped[3], d)
-        self.fifth = SkipConvolution(d, skipped[4], e)
+        self.fifth = nn.Conv2d(d + skipped[4], e, 3, padding=1)
         self.last = nn.Conv2d(e, channels(s.compose), 3, padding=1)
 
     def forward(self, embeddings: Tensor, maps: list[Tensor], state: tuple | None = None) -> tuple[Tensor, tuple]:
         """embeddings (B, T, n), maps as `ImageEncoder` gives them → (B, T, 3 or 4, S, S), and the fourth layer's state."""
         skips = maps[::-1]
         x = self.linear(embeddings.flatten(0, 1)).unflatten(1, self.start)
-        for layer, skip in zip((self.first, self.second, self.third), skips[:3], strict=True):
-            x = upsample(F.leaky_relu(layer(x, skip), 0.2))
+        x = F.leaky_relu(convolve_joined(self.first, x, skips[0]), 0.2)
+        # A layer's upsampling is done with the convolution of the next.
+        x = F.leaky_relu(convolve_joined(self.second, x, skips[1], upsample=True), 0.2)
+        x = F.leaky_relu(convolve_joined(self.third, x, skips[2], upsample=True), 0.2)
         x, state = self.fourth(x, skips[3], state)
-        x = upsample(F.leaky_relu(self.fifth(upsample(x), skips[4]), 0.2))
-        return self.last(x).unflatten(0, (len(embeddings), -1)), state
-
-
-def upsample(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="nearest")
+        x = F.leaky_relu(convolve_joined(self.fifth, x, skips[4], upsample=True), 0.2)
+        drawn = convolve_upsampled(x, self.last.weight, self.last.bias)
+        return drawn.unflatten(0, (len(embeddings), -1)), state
 
 
 class Generator(nn.Module):
@@ -314,13 +296,15 @@ class PairDiscriminator(nn.Module):
         self.linear = nn.Linear(2 * joined, 1)
         initialise(self)
 
-    def forward(self, frames: Tensor, photo: Tensor, mask: Tensor, waveform: Tensor) -> Tensor:
-        """(B, T, 3, S, S), (B, 3, S, S), (B, T, 1, S, S), waveform as in `Excerpt` → logits (B,)."""
-        images = torch.cat([frames * mask, photo[:, None].expand_as(frames)], dim=2)
-        seen = self.image_encoder(images.flatten(0, 1))[0].unflatten(0, frames.shape[:2])
-        heard = self.speech_encoder(waveform)[0]
-        pair = torch.cat([self.image_lstm(seen)[0], self.speech_lstm(heard)[0]], dim=2)
-        return self.linear(self.lstm(pair)[0].mean(dim=1))[:, 0]
+    def forward(self, photo: Tensor, mask: Tensor, waveform: Tensor, *videos: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, S, S), (B, T, 1, S, S), waveform as in `Excerpt`, and videos (B, T, 3, S, S) with this speech, which is heard
+        once → logits (B,) of each."""
+        images = [torch.cat([frames * mask, photo[:, None].expand_as(frames)], dim=2) for frames in videos]
+        joined = torch.cat(images)
+        seen = self.image_encoder(joined.flatten(0, 1))[0].unflatten(0, joined.shape[:2])
+        heard = self.speech_lstm(self.speech_encoder(waveform)[0])[0].repeat(len(videos), 1, 1)
+        pair = torch.cat([self.image_lstm(seen)[0], heard], dim=2)
+        return self.linear(self.lstm(pair)[0].mean(dim=1))[:, 0].chunk(len(videos))
 
 
 class EmotionDiscriminator(nn.Module):
@@ -417,7 +401,7 @@ class EmotionalTalkingFace(nn.Module):
         return {
             "frame": frame,
             "gradient_penalty": penalty,
-            "pair": lambda: discriminator_bce(self._pair(excerpt, real), self._pair(excerpt, made)),
+            "pair": lambda: discriminator_bce(*self._pair(excerpt, real, made)),
             "emotion": emotion,
         }
 
@@ -435,7 +419,7 @@ class EmotionalTalkingFace(nn.Module):
             "mouth": lambda: mouth_region_loss(excerpt.frames, made, excerpt.mask),
             "perceptual": perceptual,
             "frame": lambda: -self.frame_discriminator(made.flatten(0, 1), photo_of_each_frame(excerpt)).mean(),
-            "pair": lambda: generator_bce(self._pair(excerpt, made)),
+            "pair": lambda: generator_bce(*self._pair(excerpt, made)),
             "emotion": lambda: F.cross_entropy(self.emotion_discriminator(made).float(), excerpt.emotion),  # Eq. 4
             **terms_of_change(fake),
         }
@@ -444,8 +428,9 @@ class EmotionalTalkingFace(nn.Module):
         """See `lower_half_error`."""
         return lower_half_error(excerpt.frames.flatten(0, 1), fake.image.flatten(0, 1))
 
-    def _pair(self, excerpt: Excerpt, frames: Tensor) -> Tensor:
-        return self.pair_discriminator(frames, excerpt.photo, excerpt.mask, excerpt.waveform).float()
+    def _pair(self, excerpt: Excerpt, *videos: Tensor) -> list[Tensor]:
+        logits = self.pair_discriminator(excerpt.photo, excerpt.mask, excerpt.waveform, *videos)
+        return [of_video.float() for of_video in logits]
 
 
 def photo_of_each_frame(excerpt: Excerpt) -> Tensor:

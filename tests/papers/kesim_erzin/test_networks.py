@@ -103,7 +103,10 @@ def test_shapes_and_ranges(speech, landmarks, image_size):
     )
     assert logits.shape == (11, 1)
     assert [f.shape[-1] for f in features] == [image_size // k for k in (2, 4, 8, 16)]
-    assert model.sequence_discriminator(frames, example.mel).shape == (2, 1)  # every 5th of 11 frames
+    assert [x.shape for x in model.sequence_discriminator(example.mel, frames, frames)] == [
+        (2, 1),
+        (2, 1),
+    ]  # every 5th of 11 frames
 
 
 def test_the_reference_systems_inputs_differ_as_table_1_says():
@@ -144,9 +147,10 @@ def test_the_sequence_discriminator_sees_the_lower_half():
     above, below = example.frames.clone(), example.frames.clone()
     above[:, :, :32] = 0
     below[:, :, 32:] = 0
-    judged = model(example.frames, example.mel)
-    torch.testing.assert_close(model(above, example.mel), judged)
-    assert not torch.allclose(model(below, example.mel), judged)
+    judged = model(example.mel, example.frames, above, below)
+    torch.testing.assert_close(judged[1], judged[0])
+    torch.testing.assert_close(judged[2], *model(example.mel, below))
+    assert not torch.allclose(judged[2], judged[0])
 
 
 def test_the_frame_discriminator_judges_each_frame_by_itself():

@@ -22,7 +22,6 @@ from pipeline.papers.maity.networks import (
     Generator,
     ImageEncoder,
     Settings,
-    SkipConvolution,
     gradient_penalty,
     heard_samples,
     mouth_mask,
@@ -80,7 +79,7 @@ def test_layers_are_those_of_the_thesis():
     assert all(m.bidirectional for m in (pair.image_lstm, pair.speech_lstm, pair.lstm))
     assert generator.noise_lstm.hidden_size == 128 and model.emotion_discriminator.last.out_features == 7
     decoder = generator.decoder
-    filters = [x.joined.out_channels for x in (decoder.first, decoder.second, decoder.third, decoder.fifth)]
+    filters = [x.out_channels for x in (decoder.first, decoder.second, decoder.third, decoder.fifth)]
     assert filters == [512, 256, 128, 32] and decoder.fourth.recurrent.in_channels == 64
 
 
@@ -90,7 +89,7 @@ def test_shapes_and_ranges(size):
     frames = generated(model, e).image
     assert frames.shape == (2, 5, 3, size, size) and frames.abs().max() <= 1
     assert model.frame_discriminator(frames[0], e.frames[1]).shape == (5,)
-    assert model.pair_discriminator(frames, e.photo, e.mask, e.waveform).shape == (2,)
+    assert [x.shape for x in model.pair_discriminator(e.photo, e.mask, e.waveform, frames, e.frames)] == [(2,), (2,)]
     assert model.emotion_discriminator(frames).shape == (2, 7)
 
 
@@ -103,28 +102,25 @@ def test_a_stride_keeps_what_nearest_neighbour_interpolation_keeps():
     torch.testing.assert_close(layer(photo), halved)
 
 
-def test_a_skip_convolution_is_one_of_the_joined_maps():
-    layer, x, skip = SkipConvolution(3, 2, 4), torch.randn(6, 3, 8, 8), torch.randn(2, 2, 8, 8)
-    joined = torch.cat([x, skip.repeat_interleave(3, dim=0)], dim=1)
-    torch.testing.assert_close(layer(x, skip), layer.joined(joined), atol=1e-5, rtol=1e-5)
-
-
-def test_the_convolutional_lstm_is_an_lstm_where_a_map_has_one_pixel():
-    """Against torch's LSTM cell: of a kernel of 3×3 only the centre meets the one pixel."""
+def test_the_convolutional_lstm_is_an_lstm_where_all_pixels_are_alike():
+    """Against torch's LSTM cell: of kernels of 3×3 only the centres are not nought."""
     torch.manual_seed(0)
     ours, cell = ConvLSTM(3, 2, 4), nn.LSTMCell(5, 4)
     with torch.no_grad():
         for (start, stop), torchs in zip(((0, 4), (4, 8), (8, 12), (12, 16)), (0, 1, 3, 2), strict=True):
             rows = slice(4 * torchs, 4 * torchs + 4)  # torch orders input, forget, cell, output
-            cell.weight_ih[rows] = ours.input.joined.weight[start:stop, :, 1, 1]
-            cell.bias_ih[rows] = ours.input.joined.bias[start:stop]
+            cell.weight_ih[rows] = ours.input.weight[start:stop, :, 1, 1]
+            cell.bias_ih[rows] = ours.input.bias[start:stop]
             cell.weight_hh[rows] = ours.recurrent.weight[start:stop, :, 1, 1]
         cell.bias_hh.zero_()
+        for layer in (ours.input, ours.recurrent):
+            centre = layer.weight[..., 1, 1].clone()
+            layer.weight.zero_()[..., 1, 1] = centre
         x, skip, state = torch.randn(4, 3, 1, 1), torch.randn(1, 2, 1, 1), None
-        found, _ = ours(x, skip)
+        found, _ = ours(x, skip.expand(-1, -1, 2, 2))
         for step, made in zip(x, found, strict=True):
             state = cell(torch.cat([step, skip[0]]).view(1, 5), state)
-            torch.testing.assert_close(made.view(1, 4), state[0])
+            torch.testing.assert_close(made, state[0][0, :, None, None].expand(4, 2, 2))
 
 
 def test_a_frame_hears_359_ms_about_its_middle():
@@ -225,18 +221,20 @@ def test_the_pair_discriminator_sees_the_mouth_and_hears_the_speech():
     judge, e = talking_face().pair_discriminator.eval(), excerpt()
     mask = mouth_mask(torch.full((2, 5, 2), 40.0), 64) - 0.01
     with torch.inference_mode():
-        known = judge(e.frames, e.photo, mask, e.waveform)
+        known = torch.cat(judge(e.photo, mask, e.waveform, e.frames))
         above, below = e.frames.clone(), e.frames.clone()
         above[..., :8, :] = 1
         below[..., 36:44, 36:44] *= -1
-        torch.testing.assert_close(judge(above, e.photo, mask, e.waveform), known, atol=1e-6, rtol=0)
+        together = judge(e.photo, mask, e.waveform, above, below)
+        torch.testing.assert_close(together[0], known, atol=1e-6, rtol=0)
+        torch.testing.assert_close(together[1], *judge(e.photo, mask, e.waveform, below), atol=1e-6, rtol=0)
         for changed in (
             (below, e.photo, e.waveform),
             (e.frames, -e.photo, e.waveform),
             (e.frames, e.photo, e.waveform.flip(1)),
         ):
             frames, photo, waveform = changed
-            assert not torch.allclose(judge(frames, photo, mask, waveform), known, atol=1e-6)
+            assert not torch.allclose(*judge(photo, mask, waveform, frames), known, atol=1e-6)
 
 
 def test_undecided_judges():
