@@ -151,6 +151,17 @@ EMOTION_CLASSIFIER = Stage(
     foreach="faces",
 )
 
+SYNC = Stage(
+    "sync",
+    "sync of real faces and their speech, the judge of generated ones",
+    "sync ${key}",
+    ("data/clips", "data/alignment/${key}", "data/audio_features"),
+    ("seed", "training", "sync"),
+    makes=("data/trained/sync@${key}",),
+    losses=("losses/sync@${key}.csv",),
+    foreach="faces",
+)
+
 
 def system(name: str) -> Stage:
     """The stage that makes a portable folder of a system's trained networks."""
@@ -217,7 +228,7 @@ MEASURED = (
         "evaluation",
         "metrics of every system and reference on the test splits",
         "evaluation",
-        (*FRAMES, *DETECTIONS),
+        (*FRAMES, *DETECTIONS, "data/audio_features", *(f"data/trained/sync@{faces}" for faces in ALL_FACES)),
         ("seed", "evaluation"),
         makes=("data/evaluation",),
         metrics=("evaluation.json", "evaluation_common_size.json"),
@@ -290,7 +301,7 @@ def stages() -> Iterator[Stage]:
     """All stages, in the order in which they are read."""
     yield from (*PREPROCESSING, SUMMARY)
     yield from (training(*key) for key in TRAININGS)
-    yield EMOTION_CLASSIFIER
+    yield from (EMOTION_CLASSIFIER, SYNC)
     yield from map(system, SYSTEMS)
     yield MADE_REFERENCES
     yield from map(synthesis, SYSTEMS)

@@ -38,10 +38,12 @@ from pipeline.corpus.tables import write_table
 from pipeline.corpus.workers import each
 from pipeline.errors import ClipRejected, UserError, one_line_errors
 from pipeline.evaluation.by_clip import CLIPS, write_tracks
-from pipeline.evaluation.evaluate import METRICS, Clip, Measured, check, compare, summarise_split
+from pipeline.evaluation.evaluate import METRICS, OF_NETWORKS, Clip, Measured, check, compare, summarise_split
 from pipeline.evaluation.generated import write_json
+from pipeline.evaluation.given import NOTHING, Given
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.features.alignment import crop_face
+from pipeline.features.audio import SPEECH_RATE
 from pipeline.features.tracking import LEAST_FRAMES
 from pipeline.references import REFERENCES
 from pipeline.report.comparison import signs, table
@@ -144,7 +146,7 @@ def pairs_of(real: Path, generated: dict[str, Path]) -> tuple[list[Pair], list[s
 # What a worker does.
 
 
-def evaluate(pair: Pair, how: Preprocessing, align: str) -> Result:
+def evaluate(pair: Pair, how: Preprocessing, align: str, judge: Path | None = None, given: Given = NOTHING) -> Result:
     """Measure a pair. Raises ClipRejected where the real video cannot be used; UserError where a figure is broken."""
     truth, transforms = (whole_frames(pair.real, how), None) if align == "none" else how.crops(pair.real)
     check_length(pair.real, truth)
@@ -170,11 +172,33 @@ def evaluate(pair: Pair, how: Preprocessing, align: str) -> Result:
         if n_frames != len(truth):
             notes.append(f"{path}: {n_frames} frames, the real one {len(truth)}: the first {n} count")
         rows[name] = Clip(frames[:n], detect_landmarks(frames[:n], DETECTION_SIZE))
+    sound = sound_of(pair.real, SPEECH_RATE) if judge else None
+    if judge and sound is None:
+        notes.append(f"{pair.real}: no sound, and so no sync")
     measured = {}
     for name, made in rows.items():
         beginning = Clip(*(part[: len(made.frames)] for part in real))
-        measured[name] = check(compare(beginning, made, how.template, how.fps), pair.clip, name)
+        found = compare(beginning, made, how.template, how.fps, given)
+        sync = sync_of(made.frames, sound, judge, how.fps)
+        measured[name] = check(found._replace(metrics=found.metrics | sync), beginning, made, pair.clip, name)
     return Result(measured, rejected, notes, {REAL: real} | rows if pair.shown else {})
+
+
+def sound_of(path: Path, rate: int) -> np.ndarray | None:
+    """A video's sound at a rate in Hz, if it has any that can be read."""
+    try:
+        return read_audio(path, rate)
+    except ClipRejected:
+        return None
+
+
+def sync_of(frames: np.ndarray, sound: np.ndarray | None, judge: Path | None, fps: float) -> dict[str, float]:
+    """SYNC of frames and of the real video's sound; nothing without it, or without a judge."""
+    if not judge or sound is None:
+        return {}
+    from pipeline.evaluation.lip_sync.use import lip_sync, load  # with torch, which nothing else needs here
+
+    return lip_sync(load(judge, fps), frames, sound, SPEECH_RATE, fps)
 
 
 def check_length(path: Path, frames: np.ndarray) -> None:
@@ -290,16 +314,17 @@ def save(
     crop: str,
     reals: dict[str, Path],
     notes: list[str],
+    judges: dict[str, str],
 ) -> str:
     """Write all that the output folder holds. Returns the table of all clips, a column per row of it, for the terminal.
 
-    crop: how faces were cut, in words. reals: the real videos, by clip.
+    crop: how faces were cut, in words. reals: the real videos, by clip. judges: as of `summarise_split`.
     """
     whole = {clip: result for clip, result in measured.items() if result.measured.keys() == set(rows)}
     run = as_run(whole, rows, how.fps)
     tables = {title: table(run, clips) for title, clips in groups(list(whole))}
     by_system = {name: list(of_row.values()) for name, of_row in run.measured.items()}
-    figures_of_all = summarise_split(table_of(whole), by_system, how.fps, SEED, SAMPLES, crop, DETECTION_SIZE)
+    figures_of_all = summarise_split(table_of(whole), by_system, how.fps, SEED, SAMPLES, crop, DETECTION_SIZE, judges)
     write_table(table_of(measured), folder / CLIPS)
     write_tracks(folder, {clip: result.measured for clip, result in measured.items()})
     write_json(folder / "figures.json", figures_of_all | {"notes": notes})
@@ -333,7 +358,7 @@ def write(
             summary["intervals"],
             signs(run, clips),
             playable,
-            METRICS,
+            (*METRICS, *OF_NETWORKS),
             notes=[small_print],
         )
     ]
@@ -361,10 +386,9 @@ def _known(metrics: dict[str, float]) -> dict[str, float | None]:
 def played(path: Path, crops: np.ndarray, fps: float, real: Path) -> Path:
     """Write crops as a video with the real one's sound, if it has one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        sound = read_audio(real, SOUND_RATE)[: round(len(crops) / fps * SOUND_RATE)]
-    except ClipRejected:
-        sound = None
+    sound = sound_of(real, SOUND_RATE)
+    if sound is not None:
+        sound = sound[: round(len(crops) / fps * SOUND_RATE)]
     write_video(path, iter(crops), fps, sound, SOUND_RATE)
     return path
 
@@ -381,9 +405,26 @@ def arguments() -> argparse.Namespace:
     )
     help_text = "a trained system, by name or folder, whose crops are cut (default: %(default)s, 128 px)"
     parser.add_argument("--crops", default=str(PRETRAINED), metavar="SYSTEM", help=help_text)
+    networks = parser.add_argument_group("networks that add figures, see docs/metrics.md")
+    help_text = "who judges sync: SyncNet's syncnet_v2.model, or a folder that `dvc repro sync` left (default: nobody)"
+    networks.add_argument("--sync", type=Path, metavar="JUDGE", help=help_text)
+    help_text = "LPIPS: a folder with alexnet-owt-7be5be79.pth and alex.pth"
+    networks.add_argument("--lpips", type=Path, metavar="FOLDER", help=help_text)
+    networks.add_argument("--fid", type=Path, metavar="FILE", help="FID: pt_inception-2015-12-05-6726825d.pth")
+    networks.add_argument("--fvd", type=Path, metavar="FILE", help="FVD: i3d_torchscript.pt")
     parser.add_argument("--output", type=Path, default=Path("evaluated"), help="a folder (default: %(default)s)")
     parser.add_argument("--workers", default="auto", help="processes (default: one per core)")
     return parser.parse_args()
+
+
+def judges_named(sync: Path | None, fps: float) -> dict[str, str]:
+    """For the signature. Raises UserError where the judge of sync cannot judge these videos."""
+    if not sync:
+        return {}
+    from pipeline.evaluation.lip_sync.use import described, load
+
+    load(sync, fps)
+    return {"sync": described(sync)}
 
 
 @one_line_errors
@@ -396,14 +437,14 @@ def main() -> None:
     names = named(args.generated)
     pairs, unmatched = pairs_of(args.real, names)
     how = Preprocessing.of(read_card(find_system(args.crops, DATA))["preprocessing"])
-    found = {
-        pair.clip: result
-        for pair, result in each(partial(evaluate, how=how, align=args.align), pairs, "evaluate", args.workers)
-    }
+    given = Given(args.lpips, args.fid, args.fvd).checked()
+    judges = judges_named(args.sync, how.fps) | given.described()
+    work = partial(evaluate, how=how, align=args.align, judge=args.sync, given=given)
+    found = {pair.clip: result for pair, result in each(work, pairs, "evaluate", args.workers)}
     measured, rows, notes = usable({pair.clip: found[pair.clip] for pair in pairs}, names)
     crop = f"{how.image_size} px, {how.transform}, as {args.crops}; aligned {ALIGN[args.align]}"
     reals = {pair.clip: pair.real for pair in pairs}
-    text = save(args.output, measured, rows, how, crop, reals, unmatched + notes)
+    text = save(args.output, measured, rows, how, crop, reals, unmatched + notes, judges)
     whole = sum(result.measured.keys() == set(rows) for result in measured.values())
     print(text, "", f"crops: {crop}", sep="\n")
     intervals = "no interval" if whole == 1 else "95 % intervals"

@@ -108,6 +108,16 @@ class EmotionClassifier(Group):
     batch: Positive
 
 
+class Sync(Group):
+    width: Rate
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Positive
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0)]
+    excerpt_frames: Annotated[int, Field(ge=6)]
+    batch: Positive
+
+
 class Synthesis(Group):
     visible_mark: bool
 
@@ -117,6 +127,10 @@ class Evaluation(Group):
     common_size: Annotated[int, Field(ge=64)]
     detection_size: Annotated[int, Field(ge=64)]
     bootstrap_samples: Positive
+    syncnet: str | None
+    lpips: str | None
+    fid: str | None
+    fvd: str | None
 
 
 class Report(Group):
@@ -142,6 +156,7 @@ class Shared(Group):
     training: Training
     perceptual: PerceptualLoss
     emotion_classifier: EmotionClassifier
+    sync: Sync
     synthesis: Synthesis
     evaluation: Evaluation
     report: Report
@@ -205,6 +220,7 @@ def named_files(p: Shared) -> dict[str, str]:
         "alignment.face_parsing": p.alignment.face_parsing,
         "action_units.model": p.action_units.model if p.action_units.backend == "mediapipe" else None,
         "character_features.model": characters.model if characters.backend != "phones" else None,
+        **{f"evaluation.{kind}": getattr(p.evaluation, kind) for kind in ("syncnet", "lpips", "fid", "fvd")},
     }
     return {key: path for key, path in named.items() if path is not None}
 

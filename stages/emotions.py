@@ -28,7 +28,10 @@ def main() -> None:
         by_split = dict(list(table.groupby(table["clip"].map(clips["split"]))))
         samples = p.evaluation.bootstrap_samples
         details = {
-            split: {"figures": summarise_emotions(found), "details": emotion_details(found, p.seed, samples)}
+            split: {
+                "figures": summarise_emotions(found),
+                "details": emotion_details(found, clips["subject"], p.seed, samples),
+            }
             for split, found in by_split.items()
         }
         summary = details[p.evaluation.split]["figures"] if p.evaluation.split in details else {}

@@ -8,7 +8,7 @@ from pipeline import parameters
 from pipeline.corpus.tables import read_landmarks
 from pipeline.errors import one_line_errors
 from pipeline.evaluation.generated import Compared, about_faces, compared, tested_clips, truth_of, write_json
-from pipeline.evaluation.motion import summarise_motion
+from pipeline.evaluation.motion import known, summarise_motion
 from pipeline.papers.registry import SYSTEMS
 
 DATA = Path("data")
@@ -28,7 +28,7 @@ def main() -> None:
 
     def of_row(row: Compared) -> dict[str, np.ndarray]:
         found = read_landmarks(landmarks(row))
-        return {clip: found[clip] for clip in of_split}
+        return {clip: known(found[clip], clip, row.name) for clip in of_split}
 
     # References of faces for which nobody predicts landmarks say nothing.
     predicted = {row.faces for row in rows if row.of in SYSTEMS and landmarks(row).exists()}

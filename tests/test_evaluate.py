@@ -14,12 +14,15 @@ from pipeline import evaluate
 from pipeline.errors import ClipRejected, UserError
 from pipeline.evaluation.evaluate import Clip, compare, evaluate_clip
 from pipeline.evaluation.landmark import detect_landmarks
+from pipeline.evaluation.lip_sync.network import Settings, SyncNetwork
+from pipeline.evaluation.sync import LEAST_FRAMES, SYNC
 from pipeline.features.detection import find_faces, predict_landmarks
 from pipeline.features.landmarks import MOUTH
 from pipeline.synthesis import write_clip
 from pipeline.systems.preprocessing import Preprocessing
-from pipeline.training.trained import read_card
+from pipeline.training.trained import fields_of, read_card, save_network
 from pipeline.video import probe, write_video
+from tests.evaluation.weights import write_i3d, write_lpips
 
 ROOT = Path(__file__).parents[1]
 HOW = Preprocessing.of(read_card(ROOT / evaluate.PRETRAINED)["preprocessing"])
@@ -247,6 +250,28 @@ def test_bad_arguments_end_in_one_line(folders, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_networks_whose_weights_are_named_add_their_figures(folders, tmp_path, monkeypatch):
+    """Windows of 16 frames, one in each of three clips; without weights neither the file nor the page knows of them."""
+    write_lpips(tmp_path / "lpips")
+    write_i3d(tmp_path / "i3d.pt")
+    both = folders / "real", folders / "blurred", folders / "late", "--workers", 1
+    run(monkeypatch, *both, "--output", tmp_path / "with", "--lpips", tmp_path / "lpips", "--fvd", tmp_path / "i3d.pt")
+    figures = json.loads((tmp_path / "with" / "figures.json").read_text())
+    assert all(figures["means"][name]["lpips"] > 0 for name in ("static", "blurred", "late"))
+    assert {figures["n"][name]["fvd"] for name in figures["n"]} == {3} and "fid" not in figures["means"]["late"]
+    assert {"lpips", "fvd"} <= set(figures["signature"]) and "FVD" in (tmp_path / "with" / "index.html").read_text()
+    assert "lpips" in pd.read_parquet(tmp_path / "with" / "clips.parquet")
+    run(monkeypatch, *both, "--output", tmp_path / "without")
+    plain = json.loads((tmp_path / "without" / "figures.json").read_text())
+    assert not {"lpips", "fvd"} & {*plain["means"]["late"], *plain["signature"]}
+    assert {key: figures["means"]["late"][key] for key in plain["means"]["late"]} == plain["means"]["late"]
+
+
+def test_a_wrong_file_of_weights_ends_in_one_line_before_any_work(folders, tmp_path, monkeypatch):
+    said = refusal(monkeypatch, folders / "real", folders / "late", "--fid", tmp_path / "none.pth")
+    assert "none.pth does not hold FID's Inception-v3" in said and "pytorch-fid" in said
+
+
 def test_names_and_people():
     assert list(evaluate.named([Path("x/a"), Path("y/b"), Path("static.mp4")])) == ["a", "b", "static.mp4"]
     assert list(evaluate.named([Path("x/a"), Path("y/a")])) == ["x/a", "y/a"]
@@ -263,3 +288,20 @@ def test_a_transform_of_frames_that_are_enlarged_first():
     expected = turn[:, :2] @ large + turn[:, 2]
     found = evaluate.scaled(turn, np.array([2.0, 2.0]))
     np.testing.assert_allclose(found[:, :2] @ point + found[:, 2], expected)
+
+
+def test_a_judge_that_is_named_says_whether_mouths_move_with_the_real_videos_sound(monkeypatch, portrait, tmp_path):
+    """It has learnt nothing, but is asked: its figures stand in the table; of the mute clip there are none."""
+    settings, how = Settings(0.125, 0.0), {"key": "of no training", "preprocessing": {"fps": 25}}
+    save_network(tmp_path / "sync@small", SyncNetwork(settings).state_dict(), how | {"settings": fields_of(settings)})
+    frames, sound = speaking(portrait, 1, LEAST_FRAMES), np.random.default_rng(0).normal(0, 0.1, 30_000)
+    for name, heard in (("loud", sound), ("mute", None)):
+        write_video(tmp_path / "real" / f"{name}.mp4", frames, FPS, heard)
+        write_video(tmp_path / "mine" / f"{name}.mp4", late(frames), FPS)
+    folders = tmp_path / "real", tmp_path / "mine", "--output", tmp_path / "out", "--workers", 1
+    run(monkeypatch, *folders, "--sync", tmp_path / "sync@small")
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert {figures["n"]["mine"][metric] for metric in SYNC} == {1}
+    assert figures["means"]["mine"]["sync_distance"] > 0 and "of no training" in figures["signature"]["sync"]
+    assert any(note.endswith("mute.mp4: no sound, and so no sync") for note in figures["notes"])
+    assert refusal(monkeypatch, *folders, "--sync", "nowhere").startswith("error: nowhere does not exist")

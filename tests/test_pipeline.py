@@ -410,6 +410,7 @@ NOT_RUN = {
     "dvc repro": "test_nothing_runs_again",
     "dvc exp run -n mine -S chen_s.end_to_end.weights.au=0.1 -S seed=1": "trains; test_a_changed_loss_weight_… does so",
     "make ablations NAME=chen_s": "five trainings; tests/test_ablations.py holds its commands",
+    "make paper NAME=sinha": "two trainings; tests/evidence makes the tables and figures",
     "make test": "runs this test",
     "make fast": "runs the other tests",
 }

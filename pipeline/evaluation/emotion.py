@@ -69,12 +69,15 @@ def summarise_emotions(table: pd.DataFrame) -> dict[str, dict]:
     return summary
 
 
-def emotion_details(table: pd.DataFrame, seed: int, samples: int) -> dict[str, dict]:
-    """{system: number of clips, 95 % bootstrap interval of the accuracy over them, confusion matrix}."""
+def emotion_details(table: pd.DataFrame, people: pd.Series, seed: int, samples: int) -> dict[str, dict]:
+    """{system: number of clips, 95 % bootstrap interval of the accuracy over people and their clips, confusion matrix}.
+
+    people: clip → whom it shows.
+    """
     details = {}
     for system, rows in table.groupby("system", sort=False):
         by_clip = (rows["wanted"] == rows["recognised"]).groupby(rows["clip"]).mean()
-        low, high = bootstrap_interval(by_clip.to_numpy(), samples, seed)
+        low, high = bootstrap_interval(by_clip.to_numpy(), samples, seed, people[by_clip.index])
         details[system] = {
             "clips": len(by_clip),
             "interval": [_rounded(low), _rounded(high)] if len(by_clip) > 1 else None,

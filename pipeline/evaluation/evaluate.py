@@ -1,11 +1,13 @@
 """All metrics of a clip, and their means over clips.
 
 Metrics are averaged over a clip's frames, then over clips, but for those that need the frames of all clips together (POOLED).
-What is undefined for a clip (the mouth correlation of a still face) is NaN in tables, `null` in files, and left out of means.
+What is undefined for a clip (the mouth correlation of a still face) is NaN in tables, `null` in files, and left out of means;
+where it is defined (UNDEFINED says when it need not be), NaN is an error. What only networks can say is absent
+without them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ import pandas as pd
 from pipeline.errors import UserError
 from pipeline.evaluation.action_units import Counts, bootstrap_scores, count, pooled, score
 from pipeline.evaluation.distributions import wasserstein
+from pipeline.evaluation.frechet import frechet_distance
+from pipeline.evaluation.given import NOTHING, OF_CLIPS, Given, given_features, given_metrics
 from pipeline.evaluation.identity import FRAMES, identity
 from pipeline.evaluation.image import LEAST_MSE, psnr, ssim
 from pipeline.evaluation.intervals import bootstrap_interval
@@ -29,7 +33,16 @@ from pipeline.evaluation.landmark import (
 )
 from pipeline.evaluation.sharpness import cpbd
 from pipeline.evaluation.steadiness import STILL_SHARE, flicker
-from pipeline.evaluation.sync import LEAST_PAIRS, REACH, mouth_correlation, mouth_lag
+from pipeline.evaluation.sync import (
+    LEAST_FRAMES,
+    LEAST_PAIRS,
+    REACH,
+    SYNC,
+    comparable,
+    mouth_correlation,
+    mouth_lag,
+    seen_often,
+)
 from pipeline.features.action_units.geometry import landmark_action_units
 from pipeline.features.blinks import blink_statistics, find_blinks
 from pipeline.features.jitter import jitter
@@ -41,14 +54,31 @@ METRICS = (
     *("mouth_correlation", "mouth_lag"),
     *("identity", "jitter", "flicker", "no_face"),
 )
+# What networks say, where there are any: of sync, and those that the user gives.
+OF_NETWORKS = (*SYNC, *OF_CLIPS)
 # Of these the median of the clips: a clip whose mouths hardly correlate has any lag, as far as it is sought.
-MEDIANS = ("mouth_lag",)
+MEDIANS = ("mouth_lag", "sync_offset")
 # Taken over the frames of all clips together: most clips hold no blink, and many an action unit never occurs in one.
 POOLED = ("au_f1", "au_accuracy", "blink_rate", "blink_duration", "blink_interval", "blink_distance")
 
+# The metrics that may be undefined, and when, by the landmarks of the real clip and of the generated one, (T, 68, 2) each.
+UNDEFINED: dict[str, Callable[[np.ndarray, np.ndarray], bool]] = {
+    **dict.fromkeys(("lmd", "lmd_iod", "nlmd"), lambda real, found: not (has_face(real) & has_face(found)).any()),
+    "mouth_correlation": lambda real, found: not comparable(mouth_opening(real), mouth_opening(found)),
+    "mouth_lag": lambda real, found: (
+        not comparable(mouth_opening(real), mouth_opening(found))
+        or not seen_often(mouth_opening(real), mouth_opening(found))
+    ),
+    "identity": lambda real, found: not has_face(real)[0] or not has_face(found).any(),
+    "jitter": lambda real, found: not (has_face(found)[:-2] & has_face(found)[1:-1] & has_face(found)[2:]).any(),
+    "flicker": lambda real, found: len(found) < 2,
+    **dict.fromkeys(SYNC, lambda real, found: len(found) < LEAST_FRAMES),
+}
 
-# What every clip has; the others are NaN where no face was found, or a mouth keeps still.
-ALWAYS = ("psnr", "ssim", "no_face")
+
+def has_face(landmarks: np.ndarray) -> np.ndarray:
+    """Whether a face was found in each frame: (T, 68, 2) → bool (T,)."""
+    return ~np.isnan(landmarks).all(axis=(1, 2))
 
 
 class Measured(NamedTuple):
@@ -59,6 +89,7 @@ class Measured(NamedTuple):
     opening: np.ndarray  # (T,), of the mouth, in eye distances
     eyes: np.ndarray  # (T,), their aspect ratio
     true_eyes: np.ndarray  # (T,), that of the real clip's
+    features: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # by OF_SETS that are asked for: real, generated; (n, d)
 
 
 class Clip(NamedTuple):
@@ -80,17 +111,29 @@ class Clip(NamedTuple):
         return Clip(frames, (self.landmarks + 0.5) * scale - 0.5)
 
 
-def compare(truth: Clip, generated: Clip, template: np.ndarray, fps: float) -> Measured:
+def compare(truth: Clip, generated: Clip, template: np.ndarray, fps: float, given: Given = NOTHING) -> Measured:
     """A clip as a system generates it, against the real one. template: (68, 2), see `normalised_landmark_distance`."""
     metrics = evaluate_clip(truth.frames, generated.frames, template, truth.landmarks, generated.landmarks)
-    return measure(metrics, truth.landmarks, generated.landmarks, fps)
+    n = min(len(truth.frames), len(generated.frames))
+    frames = truth.frames[:n], generated.frames[:n]
+    measured = measure(metrics | given_metrics(given, *frames), truth.landmarks, generated.landmarks, fps)
+    return measured._replace(features=given_features(given, *frames))
 
 
-def check(measured: Measured, clip: str, system: str) -> Measured:
-    """What was measured of a clip. Raises UserError where what every clip has is NaN: means would leave it out unseen."""
-    for metric in ALWAYS:
-        if not math.isfinite(measured.metrics[metric]):
-            raise UserError(f"{clip} by {system}: {metric} is {measured.metrics[metric]}; no figure is made of it")
+def check(measured: Measured, truth: Clip, generated: Clip, clip: str, system: str) -> Measured:
+    """What was measured of a clip. Raises UserError where something is NaN that is defined, or infinite: means would leave it
+    out unseen."""
+    n = len(measured.opening)
+    real, found = truth.landmarks[:n], generated.landmarks[:n]
+    for metric, value in measured.metrics.items():
+        undefined = metric in UNDEFINED and UNDEFINED[metric](real, found)
+        if not (math.isfinite(value) or (undefined and math.isnan(value))):
+            raise UserError(f"{clip} by {system}: {metric} is {value}; no figure is made of it")
+    for whose, landmarks in (("real", real), ("generated", found)):
+        broken = has_face(landmarks) & ~np.isfinite(landmarks).all(axis=(1, 2))
+        if broken.any():
+            where = f"a landmark of {whose} frame {broken.argmax()}"
+            raise UserError(f"{clip} by {system}: {where} is no number; no figure is made of it")
     return measured
 
 
@@ -155,15 +198,23 @@ def summarise(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     table's order.
     """
     return {
-        system: {metric: _rounded(rows[metric].agg("median" if metric in MEDIANS else "mean")) for metric in METRICS}
+        system: {
+            metric: _rounded(rows[metric].agg("median" if metric in MEDIANS else "mean"))
+            for metric in measured_in(table)
+        }
         for system, rows in table.groupby("system", sort=False)
     }
+
+
+def measured_in(table: pd.DataFrame) -> list[str]:
+    """The metrics of single clips that a table has: METRICS, and what networks say, where there are any."""
+    return [metric for metric in (*METRICS, *OF_NETWORKS) if metric in table]
 
 
 def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
     """{system: {metric: number of clips that have a value}}: means of unequal counts are not over the same clips."""
     return {
-        system: {metric: int(rows[metric].count()) for metric in METRICS}
+        system: {metric: int(rows[metric].count()) for metric in measured_in(table)}
         for system, rows in table.groupby("system", sort=False)
     }
 
@@ -177,9 +228,9 @@ def intervals(table: pd.DataFrame, seed: int, samples: int = 2000) -> dict[str, 
     """
     result = {}
     for system, rows in table.groupby("system", sort=False):
-        means = [metric for metric in METRICS if metric not in MEDIANS]
+        means = [metric for metric in measured_in(table) if metric not in MEDIANS]
         bounds = {metric: bootstrap_interval(rows[metric], samples, seed, rows.get("subject")) for metric in means}
-        result[system] = dict.fromkeys(MEDIANS) | {
+        result[system] = dict.fromkeys(metric for metric in MEDIANS if metric in table) | {
             m: None if math.isnan(low) else [_rounded(low), _rounded(high)] for m, (low, high) in bounds.items()
         }
     return result
@@ -196,6 +247,19 @@ def pooled_metrics(clips: list[Measured], fps: float) -> dict[str, float | None]
     distance = wasserstein(find_blinks(eyes, fps).durations, find_blinks(true_eyes, fps).durations)
     values = (scores.mean_f1, scores.mean_accuracy, blinks["rate"], blinks["duration"], blinks["interval"], distance)
     return {metric: _rounded(value) for metric, value in zip(POOLED, values, strict=True)}
+
+
+def set_metrics(clips: list[Measured]) -> dict[str, tuple[float | None, int]]:
+    """Of OF_SETS those for which there are features: the distance of all real from all generated ones, and of how many either.
+
+    None where there are fewer than two.
+    """
+    result = {}
+    for kind in clips[0].features:
+        real, generated = (np.concatenate(side) for side in zip(*(clip.features[kind] for clip in clips), strict=True))
+        distance = frechet_distance(real, generated) if len(real) > 1 else math.nan
+        result[kind] = _rounded(distance), len(real)
+    return result
 
 
 def pooled_intervals(
@@ -229,27 +293,30 @@ def summarise_split(
     samples: int,
     crop: str,
     detection_size: int,
+    judges: dict[str, str],
 ) -> dict[str, object]:
     """All figures of one split's clips: means, intervals, counts, by emotion and by subject, and what changes them.
 
     table: as of `summarise`, with the columns emotion, subject and sentence; by_system: what was measured of the same clips;
-    crop: their sizes in words.
+    crop: their sizes in words; judges: networks that were asked, by what for, in words.
     """
-    means, limits = summarise(table), intervals(table, seed, samples)
+    means, limits, numbers = summarise(table), intervals(table, seed, samples), counts(table)
     people = table.drop_duplicates("clip")["subject"]
     for system, measured in by_system.items():
         means[system] |= pooled_metrics(measured, fps)
         limits[system] |= pooled_intervals(measured, seed, samples, people)
+        for kind, (distance, n) in set_metrics(measured).items():
+            means[system][kind], limits[system][kind], numbers[system][kind] = distance, None, n
     return {
         "clips": table["clip"].nunique(),
-        "n": counts(table),
+        "n": numbers,
         "means": means,
         "intervals": limits,
         "action_units": {system: action_unit_details(measured) for system, measured in by_system.items()},
         "by_emotion": {emotion: summarise(rows) for emotion, rows in table.groupby("emotion")},
         "by_subject": {subject: summarise(rows) for subject, rows in table.groupby("subject")},
         "by_sentence": {sentence: summarise(rows) for sentence, rows in table.groupby("sentence")},
-        "signature": signature(crop, detection_size),
+        "signature": signature(crop, detection_size) | judges,
     }
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from pipeline.errors import UserError
 from pipeline.evaluation.landmark import eye_distance, landmark_distance
 from pipeline.evaluation.sync import mouth_correlation
 from pipeline.features.blinks import blink_statistics
@@ -19,6 +20,16 @@ def velocity_error(truth: np.ndarray, predicted: np.ndarray) -> float:
     """
     difference = np.diff(predicted[:, MOUTH] - truth[:, MOUTH], axis=0)
     return float(np.linalg.norm(difference, axis=-1).mean()) if len(difference) else math.nan
+
+
+def known(landmarks: np.ndarray, clip: str, system: str) -> np.ndarray:
+    """The landmarks (T, 68, 2) of a clip. Raises UserError where one is no number: means would leave the clip out unseen."""
+    broken = ~np.isfinite(landmarks).all(axis=(1, 2))
+    if broken.any():
+        raise UserError(
+            f"{clip} by {system}: a landmark of frame {broken.argmax()} is no number; no figure is made of it"
+        )
+    return landmarks
 
 
 def evaluate_motion(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

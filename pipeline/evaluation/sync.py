@@ -4,6 +4,21 @@ import numpy as np
 
 REACH = 15  # frames either way in which the lag is sought
 LEAST_PAIRS = 10  # over fewer frames, 0.4 s, any two curves may correlate
+STILL = 1e-9  # eye distances: an opening that varies by less does not
+# What a judge of sync says of a clip, frames and distances of embeddings; in fewer frames any offset may be the nearest.
+SYNC, LEAST_FRAMES = ("sync_offset", "sync_confidence", "sync_distance"), 30
+
+
+def comparable(truth: np.ndarray, generated: np.ndarray) -> bool:
+    """Whether both openings, (T,) each, vary where both have a face, in at least LEAST_PAIRS frames."""
+    both = ~(np.isnan(truth) | np.isnan(generated))
+    a, b = truth[both], generated[both]
+    return len(a) >= LEAST_PAIRS and bool(min(np.ptp(a), np.ptp(b)) >= STILL)
+
+
+def seen_often(truth: np.ndarray, generated: np.ndarray) -> bool:
+    """Whether both openings, (T,) each, have a face in half of the frames."""
+    return bool(2 * np.count_nonzero(~np.isnan(truth + generated)) >= len(truth))
 
 
 def mouth_correlation(truth: np.ndarray, generated: np.ndarray) -> float:
@@ -11,11 +26,10 @@ def mouth_correlation(truth: np.ndarray, generated: np.ndarray) -> float:
 
     Frames without a face (NaN) are left out. NaN where either opening does not vary, or fewer than LEAST_PAIRS are left.
     """
-    both = ~(np.isnan(truth) | np.isnan(generated))
-    a, b = truth[both], generated[both]
-    if len(a) < LEAST_PAIRS or np.ptp(a) < 1e-9 or np.ptp(b) < 1e-9:
+    if not comparable(truth, generated):
         return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    both = ~(np.isnan(truth) | np.isnan(generated))
+    return float(np.corrcoef(truth[both], generated[both])[0, 1])
 
 
 def mouth_lag(truth: np.ndarray, generated: np.ndarray, reach: int = REACH) -> float:
@@ -28,7 +42,7 @@ def mouth_lag(truth: np.ndarray, generated: np.ndarray, reach: int = REACH) -> f
     does not vary, or faces are missing in more than half of the frames.
     """
     n = len(truth)
-    if 2 * np.count_nonzero(~np.isnan(truth + generated)) < n or np.isnan(mouth_correlation(truth, generated)):
+    if not (comparable(truth, generated) and seen_often(truth, generated)):
         return float("nan")
     a, b = (np.nan_to_num(opening - np.nanmean(opening)) for opening in (truth, generated))
     reach = min(reach, n - 1)

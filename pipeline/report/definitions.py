@@ -37,7 +37,20 @@ METRICS = {
     "identity": Metric("identity", 1, 3, "How alike frames and photo are to a face recogniser; 1 is the photo itself."),
     "jitter": Metric("jitter", 0, 4, "How points tremble that speech does not move; the real clips' is the measure."),
     "flicker": Metric("flicker", 0, 2, "How pixels change that should be still, in grey levels from frame to frame."),
+    "lpips": Metric(
+        "LPIPS", -1, 3, "How unlike the real frame a network sees a frame that was fitted to people's eyes."
+    ),
     "no_face": Metric("no face", -1, 3, "Share of the generated frames in which the detector finds no face."),
+    "sync_offset": Metric(
+        "sync offset (frames)", 0, 1, "Frames by which the face is late, to a judge of sync; 0 is in step."
+    ),
+    "sync_confidence": Metric(
+        "sync confidence",
+        1,
+        3,
+        "How sure that judge is that the mouth belongs to the speech; a still mouth has next to 0.",
+    ),
+    "sync_distance": Metric("sync distance", -1, 3, "How far mouth and speech are apart for it where they fit best."),
     "au_f1": Metric(
         "AU F1", 1, 2, "F1 of the action units of speech against the real frames, mean of those that occur."
     ),
@@ -46,6 +59,8 @@ METRICS = {
     "blink_duration": Metric("blink (s)", 0, 2, "How long the eyes stay shut in a blink, on average."),
     "blink_interval": Metric("between blinks (s)", 0, 2, "From the start of a blink to that of the next, on average."),
     "blink_distance": Metric("blinks' distance (s)", -1, 3, "How far the lengths of blinks are from the real ones'."),
+    "fid": Metric("FID", -1, 1, "How far all frames together lie from the real ones, to a network; at equal n only."),
+    "fvd": Metric("FVD", -1, 0, "The same of windows of 16 frames, which show motion too; at equal n only."),
 }
 
 MOTION = {

@@ -26,6 +26,9 @@ def test_confusions_by_hand():
     assert found == {"ANG": 0.666667, "DIS": None, "FEA": None, "HAP": None, "NEU": None, "SAD": 0}
 
 
+WHO = pd.Series({"a": "one", "b": "one"})
+
+
 def judged(system, *rows):
     return pd.DataFrame([(system, *row) for row in rows], columns=["system", "clip", "own", "wanted", "recognised"])
 
@@ -42,7 +45,7 @@ def test_a_system_that_no_emotion_conditions_has_no_other_emotion():
     figures = summarise_emotions(table)["real"]
     assert figures["accuracy"] == figures["accuracy_own_emotion"] == 0.5
     assert figures["accuracy_other_emotion"] is None
-    details = emotion_details(table, seed=0, samples=500)["real"]
+    details = emotion_details(table, WHO, seed=0, samples=500)["real"]
     assert details["clips"] == 2 and details["interval"] == [0, 1] and np.sum(details["confusion"]) == 2
     json.dumps([figures, details], allow_nan=False)
 
@@ -50,8 +53,18 @@ def test_a_system_that_no_emotion_conditions_has_no_other_emotion():
 def test_intervals_are_over_clips_not_over_their_six_emotions():
     """One clip right in all six, one in none: two clips, whose mean may as well be 0 or 1."""
     rows = [("a", "HAP", e, e) for e in EMOTIONS] + [("b", "SAD", e, "SAD" if e != "SAD" else "ANG") for e in EMOTIONS]
-    details = emotion_details(judged("half", *rows), seed=0, samples=500)["half"]
+    details = emotion_details(judged("half", *rows), WHO, seed=0, samples=500)["half"]
     assert details["clips"] == 2 and details["interval"] == [0, 1]
+
+
+def test_intervals_are_over_people_whose_clips_resemble_each_other():
+    """Two people of twenty clips each, one always right, one never: another two may be right 0, 20 or 40 times of 40."""
+    rows = [(f"{who}{k}", "HAP", "HAP", "HAP" if who == "a" else "SAD") for who in "ab" for k in range(20)]
+    people = pd.Series({clip: clip[0] for clip, *_ in rows})
+    details = emotion_details(judged("one", *rows), people, seed=0, samples=500)["one"]
+    assert details["interval"] == [0, 1]
+    of_one = emotion_details(judged("one", *rows), pd.Series("a", people.index), seed=0, samples=500)["one"]
+    assert 0.2 < of_one["interval"][0] < 0.5 < of_one["interval"][1] < 0.8
 
 
 def test_conditioned_systems_are_judged_in_all_emotions_and_the_others_in_their_clips_own(tmp_path):

@@ -6,11 +6,14 @@ import pandas as pd
 import pytest
 import skimage.data
 
+from pipeline.errors import UserError
 from pipeline.evaluation.evaluate import (
     METRICS,
     POOLED,
+    UNDEFINED,
     Clip,
     action_unit_details,
+    check,
     compare,
     counts,
     evaluate_clip,
@@ -18,8 +21,10 @@ from pipeline.evaluation.evaluate import (
     measure,
     pooled_intervals,
     pooled_metrics,
+    set_metrics,
     signature,
     summarise,
+    summarise_split,
 )
 from pipeline.evaluation.landmark import detect_landmarks
 from pipeline.features.alignment import align_landmarks, crop_faces, template
@@ -100,6 +105,102 @@ def test_landmarks_are_detected_unless_given_and_always_alike(crops):
     given = evaluate_clip(crops, blurred, TEMPLATE, detect_landmarks(crops))
     assert list(once) == list(METRICS)
     np.testing.assert_equal(given, once)
+
+
+def made_up(n=12, moving=True):
+    """Landmarks (n, 68, 2) in 16 px whose mouth opens and shuts, and black frames that they are of."""
+    track = 8 + np.random.default_rng(4).normal(0, 3, (68, 2)) + np.random.default_rng(5).normal(0, 0.1, (n, 68, 2))
+    if not moving:
+        track[:] = track[0]
+    return Clip(np.zeros((n, 16, 16, 3), np.uint8), track)
+
+
+def planted(metric, truth, generated):
+    """Check what is measured of a clip with NaN in the place of a metric."""
+    metrics = evaluate_clip(truth.frames, generated.frames, TEMPLATE, *(clip.landmarks for clip in (truth, generated)))
+    measured = measure(metrics | {metric: np.nan}, truth.landmarks, generated.landmarks, 25)
+    return check(measured, truth, generated, "a clip", "a system")
+
+
+@pytest.fixture
+def no_embedding(monkeypatch):
+    """Black frames have none."""
+    monkeypatch.setattr("pipeline.evaluation.evaluate.identity", lambda *args: 1.0)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_nan_where_a_metric_is_defined_is_an_error_that_names_clip_and_metric(metric, no_embedding):
+    with pytest.raises(UserError, match=f"a clip by a system: {metric} is nan"):
+        planted(metric, made_up(), made_up())
+
+
+def without_faces(clip, frames):
+    landmarks = clip.landmarks.copy()
+    landmarks[frames] = np.nan
+    return clip._replace(landmarks=landmarks)
+
+
+@pytest.mark.parametrize(
+    ("truth", "generated", "undefined"),
+    [
+        (made_up(), without_faces(made_up(), slice(None)), set(UNDEFINED) - {"flicker"}),
+        # No three frames in a row; eight of twelve with a face, of ten that a correlation needs.
+        (made_up(), without_faces(made_up(), slice(2, None, 3)), {"jitter", "mouth_correlation", "mouth_lag"}),
+        # Eleven faces are enough for a correlation, and are less than half.
+        (made_up(24), without_faces(made_up(24), slice(0, 13)), {"mouth_lag"}),
+        (made_up(), made_up(moving=False), {"mouth_correlation", "mouth_lag"}),
+        (without_faces(made_up(), 0), made_up(), {"identity"}),
+        (made_up(1), made_up(1), {"flicker", "jitter", "mouth_correlation", "mouth_lag"}),
+    ],
+)
+def test_a_metric_may_be_undefined_for_its_own_reasons_only(truth, generated, undefined, no_embedding):
+    for metric in METRICS:
+        try:
+            planted(metric, truth, generated)
+            passed = True
+        except UserError as error:
+            passed = f" {metric} is nan" not in str(error)
+        assert passed == (metric in undefined), metric
+
+
+def test_a_face_with_a_landmark_that_is_no_number_is_an_error(no_embedding):
+    """The frame would be left out of means without a word."""
+    truth, generated = made_up(), made_up()
+    generated.landmarks[3, 40, 0] = np.nan
+    with pytest.raises(UserError, match="a landmark of generated frame 3 is no number"):
+        check(compare(truth, generated, TEMPLATE, 25), truth, generated, "a clip", "a system")
+
+
+def test_what_is_infinite_is_an_error_too(no_embedding):
+    truth = made_up()
+    measured = compare(truth, truth, TEMPLATE, 25)
+    with pytest.raises(UserError, match="jitter is inf"):
+        check(measured._replace(metrics=measured.metrics | {"jitter": np.inf}), truth, truth, "a clip", "a system")
+
+
+def test_sets_are_compared_over_all_clips_and_their_number_stands_beside():
+    """Features of two clips: the generated ones lie 3 to one side. One clip alone has too few."""
+    rng = np.random.default_rng(0)
+    still = speaking(0)
+    sides = [rng.normal(size=(n, 2)) for n in (1, 30)]
+    clips = [
+        measure({}, still, still, 25)._replace(features={"fid": (real, real + np.array([3, 0]))}) for real in sides
+    ]
+    assert set_metrics(clips) == {"fid": (pytest.approx(9, rel=1e-5), 31)}
+    assert set_metrics(clips[:1]) == {"fid": (None, 1)}
+    table = pd.DataFrame(
+        {"clip": clip, "system": "a", "subject": "s", "emotion": "NEU", "sentence": "t", "lpips": 0.5}
+        | dict.fromkeys(METRICS, 1.0)
+        for clip in "bc"
+    )
+    figures = summarise_split(table, {"a": clips}, 25, 0, 20, "crop", 256, {"fid": "by a file"})
+    assert figures["means"]["a"]["fid"] == pytest.approx(9, rel=1e-5) and figures["n"]["a"]["fid"] == 31
+    assert figures["means"]["a"]["lpips"] == 0.5 and figures["n"]["a"]["lpips"] == 2
+    assert figures["intervals"]["a"]["fid"] is None and figures["signature"]["fid"] == "by a file"
+    without = summarise_split(
+        table.drop(columns="lpips"), {"a": [measure({}, still, still, 25)] * 2}, 25, 0, 20, "", 256, {}
+    )
+    assert not {"lpips", "fid", "fvd"} & {*without["means"]["a"], *without["n"]["a"], *without["signature"]}
 
 
 def speaking(opening, shut_eyes=slice(0, 0)):

@@ -20,26 +20,37 @@ from pipeline.evaluation.emotion_classifier.network import EmotionClassifier, Se
 from pipeline.evaluation.evaluate import METRICS, pooled_metrics
 from pipeline.evaluation.generated import compared, shards, truth_of
 from pipeline.evaluation.generated import tested_clips as clips_of
+from pipeline.evaluation.lip_sync.network import Settings as SyncSettings
+from pipeline.evaluation.lip_sync.network import SyncNetwork
+from pipeline.evaluation.sync import LEAST_FRAMES, SYNC
 from pipeline.papers.registry import TRAININGS
 from pipeline.references import REFERENCES
 from pipeline.report.report import make_report
 from pipeline.report.run import read_run
 from pipeline.results import results_page
 from pipeline.training.runner import write_losses
-from pipeline.training.trained import CARD, CARD_KEYS, FORM, fields_of, save_network
+from pipeline.training.trained import CARD, CARD_KEYS, FORM, fields_of, save_network, save_reason
 from stages import evaluation
 
 ROOT = Path(__file__).parents[2]
 
 CLIPS = {"a": "test", "b": "test_sentences"}
 SIZES = {"small": 64, "large": 96}
+N_FRAMES = LEAST_FRAMES  # as many as a judge of sync needs
+
+
+def untrained_judge():
+    """Of sync: its weights, and what it says of itself."""
+    settings = SyncSettings(0.125, 0.0)
+    about = {"settings": fields_of(settings), "key": "of no training", "preprocessing": {"fps": 25}}
+    return SyncNetwork(settings).state_dict(), about
 
 
 @pytest.fixture
 def synthesised(tmp_path, monkeypatch):
     """Make up what synthesis and detection leave: synthesised(atvgnet="large", maity="small"), systems with their faces.
 
-    Frames are noise, of clips of 12 frames; a system's are the truth of its faces, 10 brighter.
+    Frames are noise, of clips of N_FRAMES; a system's are the truth of its faces, 10 brighter.
     """
 
     data = tmp_path / "data"
@@ -50,8 +61,8 @@ def synthesised(tmp_path, monkeypatch):
             write_shards(data / part / folder / "frames", ((clip, arrays[clip]) for clip in in_shards(arrays)))
 
     def landmarks(clip, shift):
-        track = np.random.default_rng(5).normal(30, 9, (68, 2)) + np.zeros((12, 68, 2))
-        track[:, 65:68, 1] += np.abs(np.sin(np.arange(12)))[:, None] * 4
+        track = np.random.default_rng(5).normal(30, 9, (68, 2)) + np.zeros((N_FRAMES, 68, 2))
+        track[:, 65:68, 1] += np.abs(np.sin(np.arange(N_FRAMES)))[:, None] * 4
         track[:, 60, 0] += shift
         return track
 
@@ -61,7 +72,9 @@ def synthesised(tmp_path, monkeypatch):
         ).to_parquet(data / "usable_clips.parquet")
         for faces in set(systems.values()):
             size = SIZES[faces]
-            truth = {c: np.random.default_rng(ord(c)).integers(40, 200, (12, size, size, 3), np.uint8) for c in CLIPS}
+            truth = {
+                c: np.random.default_rng(ord(c)).integers(40, 200, (N_FRAMES, size, size, 3), np.uint8) for c in CLIPS
+            }
             for name in REFERENCES:
                 write(f"references/{faces}/{name}", truth, 0)
             template = np.random.default_rng(6).normal(30, 9, (68, 2)).tolist()
@@ -70,6 +83,10 @@ def synthesised(tmp_path, monkeypatch):
             for system in (name for name, of in systems.items() if of == faces):
                 write(system, {clip: frames + 10 for clip, frames in truth.items()}, 1)
                 write_about(data / "synthesis" / system, faces=faces)
+            save_network(data / "trained" / f"sync@{faces}", *untrained_judge())
+        speech = np.random.default_rng(7).normal(0, 1000, (N_FRAMES + 1) * 882).astype(np.int16)
+        write_shards(data / "audio_features" / "waveform", ((clip, speech) for clip in in_shards(CLIPS)))
+        write_about(data / "audio_features", sample_rate=22_050)
         monkeypatch.chdir(tmp_path)
         return data
 
@@ -197,12 +214,33 @@ def tables(synthesised, parameters, monkeypatch):
 
 def test_with_one_size_for_all_both_tables_agree(tables):
     (own, common), data = tables(64, maity="small", sinha="small")
-    assert own == common and set(METRICS) <= set(own["maity"]) and set(own) == {*REFERENCES, "sinha", "maity"}
+    assert own == common and {*METRICS, *SYNC} <= set(own["maity"]) and set(own) == {*REFERENCES, "sinha", "maity"}
     assert own["ground_truth"]["lmd"] == 0 < own["maity"]["lmd"] == own["sinha"]["lmd"]
     # All values are 10 too bright: 20 log10(255 / 10) dB.
     assert own["maity"]["psnr"] == pytest.approx(20 * np.log10(25.5), abs=1e-3)
     whole = json.loads((data / "evaluation" / "test.json").read_text())
     assert whole["signature"]["crop"].startswith("small: 64 px, per_frame") and whole["means"] == own
+    assert whole["signature"]["sync"].startswith("sync@small, trained by key of no training; ")
+
+
+def test_without_a_judge_of_sync_nothing_is_said_of_it(synthesised, parameters, monkeypatch):
+    data = synthesised(maity="small")
+    save_reason(data / "trained" / "sync@small", "no training clip is long enough")
+    p = parameters(evaluation={"split": "test"}, compute={"workers": 1})
+    monkeypatch.setattr(evaluation.parameters, "load", lambda: p)
+    evaluation.main()
+    whole = json.loads((data / "evaluation" / "test.json").read_text())
+    for part in ("means", "n", "intervals"):
+        assert not {*SYNC} & {*whole[part]["maity"]}
+    assert "sync" not in whole["signature"]
+
+
+def test_the_judge_that_is_named_judges_all_faces(synthesised, parameters):
+    synthesised(maity="large", sinha="small")
+    named = parameters(evaluation={"syncnet": "syncnet_v2.model"})
+    assert evaluation.judges_of(SIZES, named) == dict.fromkeys(SIZES, Path("syncnet_v2.model"))
+    own = {faces: Path("data", "trained", f"sync@{faces}") for faces in SIZES}
+    assert evaluation.judges_of(SIZES, parameters()) == own
 
 
 def test_systems_of_several_sizes_stand_in_one_table_at_their_own_and_in_one_at_a_common_size(tables):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.motion import evaluate_motion, summarise_motion, velocity_error
+from pipeline.errors import UserError
+from pipeline.evaluation.motion import evaluate_motion, known, summarise_motion, velocity_error
 from pipeline.features.landmarks import MOUTH
 
 
@@ -39,3 +40,11 @@ def test_the_truth_is_perfect_and_a_still_face_has_no_correlation(face):
     assert summary["ground_truth"]["lmd"] == 0 and summary["ground_truth"]["mouth_correlation"] == 1
     assert summary["static"]["mouth_correlation"] is None and summary["static"]["blink_rate"] == 0
     assert summary["late"]["velocity_iod"] > summary["static"]["velocity_iod"] > 0
+
+
+def test_predicted_landmarks_that_are_no_numbers_are_an_error(face):
+    """A mean over clips would leave the clip out."""
+    np.testing.assert_array_equal(known(face, "a clip", "a system"), face)
+    face[7, 40, 1] = np.nan
+    with pytest.raises(UserError, match="a clip by a system: a landmark of frame 7 is no number"):
+        known(face, "a clip", "a system")

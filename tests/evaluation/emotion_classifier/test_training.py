@@ -8,7 +8,8 @@ from pipeline.blocks.images import images_to_tensor
 from pipeline.corpus.layouts import EMOTIONS
 from pipeline.corpus.shards import in_shards, write_shards
 from pipeline.errors import UserError
-from pipeline.evaluation.emotion_classifier.training import LabelledClips, changed, recipe
+from pipeline.evaluation.augmentation import changed
+from pipeline.evaluation.emotion_classifier.training import LabelledClips, recipe
 from pipeline.evaluation.emotion_classifier.use import load, recognise
 from pipeline.training.data import ClipStore
 from pipeline.training.recipe import NothingToLearn
