@@ -5,6 +5,7 @@
 # make test    the tests, with a whole small `dvc repro` among them;  make fast   without what takes long
 # make mediapipe   adds the second landmark backend, which is not needed by default
 # make ablations NAME=chen_s   a paper's ablations as experiments (profiles/ablations), one after the other
+# make paper NAME=chen_s   a paper's own tables and figures, beside the published ones; runs what is missing first
 # make dag     render dvc.yaml from pipeline/dag.py and what the papers declare
 # make doctor  what this machine has of what all that needs, what is missing, and its mend
 # make lint    ruff;  make profile NAME=paper   write a profile's values into params.yaml
@@ -21,7 +22,7 @@ OUTPUT ?= talk.mp4
 # Stages are started as `python -m stages.X`: the environment's python must come first.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro talk app test fast lint profile ablations mediapipe dag doctor
+.PHONY: repro talk app test fast lint profile ablations paper mediapipe dag doctor
 
 repro: .venv/.complete
 	python -m pipeline.parameters
@@ -57,6 +58,9 @@ profile: .venv/.complete
 
 ablations: .venv/.complete
 	python -m pipeline.ablations $(NAME)
+
+paper: .venv/.complete
+	python -m pipeline.paper $(NAME)
 
 mediapipe: .venv/.complete
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mediapipe.txt

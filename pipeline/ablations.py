@@ -27,6 +27,21 @@ def commands(ablations: Path) -> dict[str, list[str]]:
     }
 
 
+def run_missing(experiments: dict[str, list[str]]) -> None:
+    """Run those experiments, as of `commands`, that this commit does not have. Raises UserError where one fails."""
+    if not Path("dvc.lock").exists():
+        raise UserError(
+            "dvc.lock does not exist; reproduce the systems with `make repro`, to have what ablations differ from"
+        )
+    done = run_before()
+    for name in sorted(done & experiments.keys()):
+        print(f"{name}: has been run; `dvc exp remove {name}` has it run again")
+    for command in (command for name, command in experiments.items() if name not in done):
+        metrics = [path for path in Path("metrics").rglob("*") if path.is_file()]
+        with restored(Path("params.yaml"), Path("dvc.lock"), *metrics):
+            run(command)
+
+
 def run_before() -> set[str]:
     """The names of this commit's experiments."""
     listed = subprocess.run(["dvc", "exp", "list", "--name-only"], capture_output=True, text=True, check=False)
@@ -61,18 +76,7 @@ def main() -> None:
     known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     parser = argparse.ArgumentParser("python -m pipeline.ablations", description=__doc__)
     parser.add_argument("name", choices=known, help=f"a file in {FOLDER}/, without its suffix")
-    experiments = commands(FOLDER / f"{parser.parse_args().name}.yaml")
-    if not Path("dvc.lock").exists():
-        raise UserError(
-            "dvc.lock does not exist; reproduce the systems with `make repro`, to have what ablations differ from"
-        )
-    done = run_before()
-    for name in sorted(done & experiments.keys()):
-        print(f"{name}: has been run; `dvc exp remove {name}` has it run again")
-    for command in (command for name, command in experiments.items() if name not in done):
-        metrics = [path for path in Path("metrics").rglob("*") if path.is_file()]
-        with restored(Path("params.yaml"), Path("dvc.lock"), *metrics):
-            run(command)
+    run_missing(commands(FOLDER / f"{parser.parse_args().name}.yaml"))
 
 
 if __name__ == "__main__":

@@ -12,17 +12,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from jinja2 import Environment, FileSystemLoader
 
 from pipeline.errors import UserError, one_line_errors
 from pipeline.evaluation.generated import compared
+from pipeline.evidence.published import as_table, published
 from pipeline.report.comparison import COLUMNS, SIGNS, breakdown, table
-from pipeline.report.pictures import COLOURS, contact_sheet
+from pipeline.report.pictures import COLOURS, contact_sheet, stacked
 from pipeline.report.run import Run, read_run
 
 HERE = Path(__file__).parent / "report"
-TEMPLATE, PUBLISHED = "results.md.jinja", HERE / "published.yaml"
+TEMPLATE = "results.md.jinja"
 LAYOUTS = {
     "crema_d": "CREMA-D",
     "grid": "GRID",
@@ -36,7 +36,6 @@ STEP, N_FRAMES, FRAME_SIZE, MOST_BYTES = 5, 10, 72, 300_000
 
 def results_page(runs: list[Run], output: Path) -> str:
     """The page's text. Pictures of the demo's runs are written beside `output`."""
-    papers = yaml.safe_load(PUBLISHED.read_text())
     demos = [run for run in runs if run.is_demo]
     pictures = {id(run): f"{output.stem}_demo{k or ''}.jpg" for k, run in enumerate(demos)}
     shown = [_shown(run, output, pictures.get(id(run))) for run in runs]
@@ -49,8 +48,8 @@ def results_page(runs: list[Run], output: Path) -> str:
         samples=" or ".join(_all_values(runs, "evaluation.bootstrap_samples")),
         detection_sizes=_all_values(runs, "evaluation.detection_size"),
         signs=SIGNS,
-        papers=papers,
-        published={corpus: published_table(papers, corpus) for corpus in ("GRID", "CREMA-D")},
+        papers=published().values(),
+        published={corpus: published_table(corpus) for corpus in ("GRID", "CREMA-D")},
     )
 
 
@@ -148,15 +147,16 @@ def _network(name: str, network: dict[str, Any]) -> str:
     return f"{name.replace('_', ' ')}: {', '.join(parts)}"
 
 
-def published_table(papers: list[dict[str, Any]], corpus: str) -> list[dict[str, str]]:
-    """The papers' own figures on a corpus."""
-    rows = [(paper["paper"], row) for paper in papers for row in paper["rows"] if row["corpus"] == corpus]
-    keys = [key for key in COLUMNS if any(key in row for _, row in rows)]
-    return [
-        {"paper": f"{paper}, {row['where']}", "system": row["system"]}
-        | {COLUMNS[key].metric.heading: row.get(key, "–") for key in keys}
-        for paper, row in rows
+def published_table(corpus: str) -> list[dict[str, str]]:
+    """The papers' own figures on a corpus, as their tables of results have them."""
+    rows = [
+        {"paper": f"{paper['paper']}, {where}"} | {key: figure for key, figure in row.items() if key != "corpus"}
+        for paper in published().values()
+        for where in paper["results"]
+        for row in paper["tables"][where]
+        if row.get("corpus") == corpus
     ]
+    return as_table(rows)
 
 
 def sheet_clips(run: Run) -> list[str]:
@@ -178,9 +178,7 @@ def demo_sheet(run: Run, clips: list[str]) -> np.ndarray:
     sheets = [
         contact_sheet({row.name: row.frames(data)[clip] for row in rows}, STEP, N_FRAMES, FRAME_SIZE) for clip in clips
     ]
-    width = max(sheet.shape[1] for sheet in sheets)
-    padded = [np.pad(s, ((0, 12), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets]
-    return np.concatenate(padded)
+    return stacked(sheets)
 
 
 def as_jpeg(image: np.ndarray) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserError, one_line_errors
-from pipeline.report.comparison import COLUMNS, Figure, number, row_figures
+from pipeline.report.comparison import USUAL, Figure, number, row_figures
 from pipeline.report.run import Run, read_run
 
 
@@ -66,7 +66,7 @@ def table(runs: list[Run], clips: list[str]) -> pd.DataFrame:
         of_runs = [row_figures(run, row, clips) for run in alike]
         cells[row.name] = {
             column.metric.heading: cell(*over_seeds([figures[key] for figures in of_runs]), column.metric.digits)
-            for key, column in COLUMNS.items()
+            for key, column in USUAL.items()
         }
     return pd.DataFrame(cells)
 

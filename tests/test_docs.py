@@ -123,8 +123,8 @@ def made() -> set[str]:
     return {out for stage in DVC["stages"].values() for out in outputs(stage.get("do", stage))}
 
 
-# In data/, beside what stages make: the example, what any stage rejected, what is under way.
-ALSO_IN_DATA = ("data/example/*", "data/**/rejected.parquet", "data/.work/*")
+# In data/, beside what stages make: the example, what any stage rejected, what is under way, the papers' evidence.
+ALSO_IN_DATA = ("data/example/*", "data/**/rejected.parquet", "data/.work/*", "data/papers/*")
 
 
 def is_there(path: str) -> bool:

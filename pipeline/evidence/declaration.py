@@ -1,6 +1,6 @@
 """How a paper's folder declares its evidence, in `evidence.py`: the tables and figures that it prints, as made here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,12 +29,14 @@ class Evidence:
     where: as the paper numbers it, "Table 1". shows: what it is of, a sentence. differs: why figures here and there cannot be
     equal, a sentence. make: (a finished run, the folder for pictures) → what is made here. published: headings of the figures
     that the paper prints there, see `published.yaml`; none where it prints pictures. ablations: names of the experiments in
-    profiles/ablations that it sets side by side, which have to be run before.
+    profiles/ablations that it sets side by side, which have to be run before. across: whether it is of several corpora, and
+    `make` is told the runs of the others: (run, others, folder).
     """
 
     where: str
     shows: str
     differs: str
-    make: Callable[[Run, Path], Made]
+    make: Callable[[Run, Path], Made] | Callable[[Run, Sequence[Run], Path], Made]
     published: tuple[str, ...] = ()
     ablations: tuple[str, ...] = ()
+    across: bool = False

@@ -39,20 +39,25 @@ class Column(NamedTuple):
     still: float | None = None
 
 
-COLUMNS = {
+# Those of a table of any run; and those that a paper has instead of them.
+USUAL = {
     "psnr": Column(METRICS["psnr"], of_size=True),
     "ssim": Column(METRICS["ssim"], of_size=True),
     "cpbd": Column(METRICS["cpbd"], of_size=True),
+    "lpips": Column(METRICS["lpips"], of_size=True),
     "lmd": Column(METRICS["lmd"], of_size=True),
     "lmd_share": Column(Metric("LMD, % of static's", -1, 0, "The still photo's is 100."), still=100),
     "lmd_iod": Column(METRICS["lmd_iod"]),
     # A mouth that does not move follows nothing.
     "mouth_correlation": Column(METRICS["mouth_correlation"], still=0),
     "mouth_lag": Column(METRICS["mouth_lag"]),
+    "sync_offset": Column(METRICS["sync_offset"]),
+    "sync_confidence": Column(METRICS["sync_confidence"]),
     "identity": Column(METRICS["identity"], still=np.nan),  # static is the photo
     "au_f1": Column(METRICS["au_f1"]),
     "blink_rate": Column(METRICS["blink_rate"]),
 }
+COLUMNS = USUAL | {key: Column(METRICS[key]) for key in ("nlmd", "au_accuracy", "blink_duration", "blink_interval")}
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,13 @@ class Figure:
         return percentile_interval(self.resampled, self.units)
 
 
-def table(run: Run, clips: list[str]) -> list[dict[str, str]]:
-    """The rows of a group's table, {column's label: text}; columns that are empty for all rows are left out."""
+def table(run: Run, clips: list[str], keys: Iterable[str] = USUAL) -> list[dict[str, str]]:
+    """The rows of a group's table, {column's label: text}; columns that are empty for all rows are left out.
+
+    keys: of COLUMNS, in the table's order.
+    """
     figures = {row: row_figures(run, row, clips) for row in run.rows}
-    shown = [key for key in COLUMNS if any(not np.isnan(of_row[key].value) for of_row in figures.values())]
+    shown = [key for key in keys if any(not np.isnan(of_row[key].value) for of_row in figures.values())]
     columns = {key: column(key, run, {row: of_row[key] for row, of_row in figures.items()}) for key in shown}
     return [
         {"system": name_of(run, row)} | {COLUMNS[key].metric.heading: columns[key][row] for key in shown}
@@ -130,10 +138,12 @@ def row_figures(run: Run, row: Row, clips: list[str]) -> dict[str, Figure]:
     pooled = {key: value for key, value in pooled_metrics(found, run.value("corpus.fps")).items() if value is not None}
     if "au_f1" in pooled:
         drawn = sample.those(np.full(len(clips), True))
-        scores = resampled_scores([clip.action_units for clip in found], drawn)["mean_f1"]
-        figures["au_f1"] = Figure(pooled["au_f1"], scores, drawn.units)
+        scores = resampled_scores([clip.action_units for clip in found], drawn)
+        figures |= {
+            f"au_{key}": Figure(pooled[f"au_{key}"], scores[f"mean_{key}"], drawn.units) for key in ("f1", "accuracy")
+        }
     # Too few for an interval.
-    figures["blink_rate"] = Figure(pooled.get("blink_rate", np.nan))
+    figures |= {key: Figure(pooled.get(key, np.nan)) for key in COLUMNS if key.startswith("blink_")}
     return figures
 
 
@@ -177,9 +187,9 @@ def column(key: str, run: Run, figures: dict[Row, Figure]) -> dict[Row, str]:
 def signs(run: Run, clips: list[str]) -> dict[str, dict[str, int]]:
     """How every system differs from the still photo of its faces: row's name → key → as of `signs_of`.
 
-    Of those COLUMNS that have a better and that say something of a still photo.
+    Of those of USUAL that have a better and that say something of a still photo.
     """
-    keys = [key for key, c in COLUMNS.items() if c.metric.better and not (c.still is not None and np.isnan(c.still))]
+    keys = [key for key, c in USUAL.items() if c.metric.better and not (c.still is not None and np.isnan(c.still))]
     figures = {row: row_figures(run, row, clips) for row in run.rows}
     by_key = {key: against_static(key, run, {row: of_row[key] for row, of_row in figures.items()}) for key in keys}
     return {row.name: {key: by_key[key].get(row, 0) for key in keys} for row in figures if not row.is_reference}

@@ -43,6 +43,13 @@ def contact_sheet(rows: dict[str, np.ndarray], step: int, max_columns: int = 14,
     return np.concatenate(padded)
 
 
+def stacked(sheets: Sequence[np.ndarray], gap: int = 12) -> np.ndarray:
+    """Sheets uint8 (H, W, 3), one below the other on white, `gap` pixels after each."""
+    width = max(sheet.shape[1] for sheet in sheets)
+    padded = [np.pad(s, ((0, gap), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets]
+    return np.concatenate(padded)
+
+
 def with_landmarks(frames: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
     """Crops uint8 (T, S, S, 3), enlarged to `size` pixels, with a dot on each of their landmarks (T, 68, 2)."""
     scale, drawn = size / frames.shape[1], []
@@ -199,6 +206,31 @@ def blink_distributions(path: Path, blinks: dict[str, Blinks], fps: float) -> No
         axis.set_title(label, fontsize=10)
         axis.legend(fontsize=7, frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def curves(
+    path: Path,
+    panels: dict[str, dict[str, Sequence[float]]],
+    ticks: Sequence[str],
+    x_label: str,
+    colours: dict[str, str],
+) -> None:
+    """Two panels in a row, by their titles: in each a line through as many values as there are ticks, by its name."""
+    rows = -(-len(panels) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(11, 2.9 * rows + 0.6), layout="constrained", squeeze=False)
+    for axis, (title, lines) in zip(axes.flat, panels.items(), strict=False):
+        for name, values in lines.items():
+            axis.plot(range(len(ticks)), values, ".-", color=colours[name], label=name)
+        axis.set_xticks(range(len(ticks)), ticks, fontsize=9)
+        axis.set_title(title, fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    figure.legend(
+        *axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False
+    )
+    figure.supxlabel(x_label, fontsize=9)
     _save(figure, path)
 
 
