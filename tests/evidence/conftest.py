@@ -19,6 +19,7 @@ from pipeline.features.windows import from_int16, to_int16
 from pipeline.report.run import read_run
 from pipeline.synthesis import seed_of
 from pipeline.systems.system import load_system
+from pipeline.training.trained import save_reason
 from tests.made_up_corpus import ROOT, merged
 
 FPS = 25
@@ -59,7 +60,9 @@ def run_folder(portrait, tmp_path_factory):
     rows = [(clip, s, split, text[:3], emotion) for clip, (s, split, emotion, text) in SAID.items()]
     usable = pd.DataFrame(rows, columns=["clip", "subject", "split", "sentence", "emotion"])
     usable.to_parquet(data / "usable_clips.parquet")
-    run_stages(folder)
+    save_reason(data / "trained" / "sync@small", "nobody judges sync here")
+    generated = ("references small", "synthesis sinha small", "detection references/small", "detection sinha")
+    run_stages(folder, *generated, "evaluation")
     return folder
 
 
@@ -75,15 +78,8 @@ def write_aligned(folder, crops, system):
     write_about(folder, fps=FPS, image_size=how.image_size, transform=how.transform, template=template)
 
 
-def run_stages(folder):
-    """From the references to the evaluation, in one process: most of their time would be its start."""
-    stages = (
-        "references small",
-        "synthesis sinha small",
-        "detection references/small",
-        "detection sinha",
-        "evaluation",
-    )
+def run_stages(folder, *stages):
+    """In one process: most of their time would be its start."""
     code = f"""
 import sys
 from importlib import import_module

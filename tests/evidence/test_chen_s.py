@@ -23,7 +23,7 @@ from pipeline.report.run import read_run
 from pipeline.synthesis import HeldOutClips
 from pipeline.systems.card import make_system
 from pipeline.training.trained import fields_of, save_network
-from tests.evidence.conftest import FPS, run_stage
+from tests.evidence.conftest import FPS, run_stages
 from tests.made_up_corpus import merged
 
 F1S = {"AU10": 0.5, "AU25": 0.75}
@@ -43,8 +43,7 @@ def run_of_chen_s(run_folder, tmp_path_factory):
     data = folder / "data"
     for kind in ("synthesis", "detection"):
         shutil.copytree(data / kind / "sinha", data / kind / "chen_s")
-    run_stage("evaluation", folder)
-    run_stage("silence", folder)
+    run_stages(folder, "evaluation", "silence")
     usable = pd.read_parquet(data / "usable_clips.parquet")
     write_about(data / "clips", layout="folder")
     usable.to_parquet(data / "clips" / "clips.parquet")
