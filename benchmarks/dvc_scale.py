@@ -10,6 +10,7 @@ up, and with hard links.
 """
 
 import argparse
+import filecmp
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from pipeline.corpus.shards import N_SHARDS
 from pipeline.errors import UserError, one_line_errors
 
 FOLDERS = 4
+PULL, COPY, DIFFERING = "pull, in a second clone", "cp of the same", "shards there that differ"
 # Of what numpy draws, written out again and again: what is hashed and copied does not care. One byte differs by `salt.txt`.
 STAGE = """\
 import time
@@ -97,6 +99,7 @@ def measure(home: Path, gigabytes: float, links: str | None) -> dict[str, float]
     clone(one, two)
     pull, _ = timed(two, "dvc", "pull", "--quiet", "--run-cache")
     clone_repro, clone_ran = repro(two)
+    differing = sum(not filecmp.cmp(path, two / path.relative_to(one), shallow=False) for path in shards_of(one))
     shutil.rmtree(two)
     clone(one, three)
     (three / "dvc.lock").unlink()
@@ -115,12 +118,17 @@ def measure(home: Path, gigabytes: float, links: str | None) -> dict[str, float]
         "nothing changed": nothing,
         "one shard of 128 changed": changed,
         "push": push,
-        "pull, in a second clone": pull,
+        PULL: pull,
         "nothing to do there": clone_repro,
         "from the run cache, without dvc.lock": restored,
-        "cp of the same": copied,
+        COPY: copied,
         "disk, times the shards": used / shards,
+        DIFFERING: differing,
     }
+
+
+def shards_of(folder: Path) -> list[Path]:
+    return sorted((folder / "data").glob("*/*.npz"))
 
 
 def disk(folder: Path) -> int:
@@ -146,6 +154,9 @@ def main() -> None:
     )
     for step in measured["hard links"]:
         print(f"{step:45}" + "".join(f"{of[step]:18.1f}" for of in measured.values()))
+    own = measured["as it is set up"]
+    rates = f"ours {own[PULL]:.2f}, alternative {own[COPY]:.3f} s to another place"
+    print(f"dvc_scale: ratio {own[COPY] / own[PULL]:.3f} ({rates}; deviation {own[DIFFERING]})")
 
 
 if __name__ == "__main__":

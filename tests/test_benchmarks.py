@@ -27,6 +27,7 @@ SMALLEST = {
     "action_units": ["--demo", "CORPUS", "--clips", "1"],
     "character_features": ["CORPUS", "--epochs", "1", "--workers", "1", "--cache", "CACHE"],
     "busy": ["--busy", "1", "--steps", "1", "--width", "0.0625", "--size", "32", "--frames", "5"],
+    "dvc_scale": ["--gigabytes", "0.001"],
     "generate": ["--seconds", "0.5", "--rounds", "1"],
     "evaluation": ["CORPUS", "--clips", "1", "--workers", "1"],
     "heatmaps": ["--size", "32", "--clips", "4", "--excerpts", "5"],
