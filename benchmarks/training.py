@@ -203,7 +203,7 @@ def main() -> None:
             ours, alternative, deviation = found[-1]
             print(f"{name}: {ours / alternative:.2f} times as fast as plain; deviation {deviation:.2g}\n", flush=True)
     ours, alternative = (len(found) / sum(1 / rates[k] for rates in found) for k in (0, 1))
-    speeds = f"ours {ours:.3g}, alternative {alternative:.3g} frames/s"
+    speeds = f"ours {ours:.1f}, alternative {alternative:.1f} frames/s"
     deviation = max(deviation for *_, deviation in found)
     print(f"training: ratio {ours / alternative:.2f} ({speeds}; deviation {deviation:.2g})")
 

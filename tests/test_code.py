@@ -154,8 +154,8 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 # Papers are looked up by name: what a stage depends on by that, pipeline/dag.py and stages/training.py name. Workers import the
 # stage that called them.
 BY_NAME = {
-    *("pipeline/papers/registry.py", "pipeline/systems/system.py", "pipeline/corpus/incremental.py"),
-    "stages/training.py",
+    *("pipeline/papers/registry.py", "pipeline/systems/system.py", "pipeline/corpus/workers.py"),
+    *("pipeline/evidence/page.py", "stages/training.py"),
 }
 
 

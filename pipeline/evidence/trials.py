@@ -34,9 +34,10 @@ _clips = cache(HeldOutClips)
 
 
 def some(run: Run, n: int) -> list[str]:
-    """n clips of the split that the run is judged by, spread evenly over the sorted list, and so over people."""
+    """n clips of the split that the run is judged by, or all, spread evenly over the sorted list, and so over people."""
     clips = sorted(run.clips.index[run.clips["split"] == run.value("evaluation.split")])
-    return [clips[k * len(clips) // n] for k in range(min(n, len(clips)))]
+    n = min(n, len(clips))
+    return [clips[k * len(clips) // n] for k in range(n)]
 
 
 def tried(run: Run, systems: Sequence[str], clips: Sequence[str], draw: Draw, label: str) -> Run:

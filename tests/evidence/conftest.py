@@ -49,12 +49,13 @@ def run_folder(portrait, tmp_path_factory):
     crops, sound = {}, {}
     for (clip, (subject, *_)), speech in zip(SAID.items(), spoken, strict=True):
         how, photo = system.preprocessing, photos[subject]
-        crop, landmarks, _ = how.photo(photo, how.find(photo))
+        crop, *_ = how.photo(photo, how.find(photo))
         n_frames = int(len(speech.waveform) / SAMPLE_RATE * FPS)
         sound[clip] = to_int16(speech.waveform[: round(n_frames / FPS * SAMPLE_RATE)])
-        driving = system.driving(n_frames, landmarks, from_int16(sound[clip]), SAMPLE_RATE)
-        drawn = system.frames(crop, driving, seed_of(clip, values["seed"]))
-        crops[clip] = np.stack([crop, *(frame.image for frame in drawn)][:-1])
+        driving = system.driving(n_frames, detect_landmarks(crop[None])[0], from_int16(sound[clip]), SAMPLE_RATE)
+        drawn = [frame.image for frame in system.frames(crop, driving, seed_of(clip, values["seed"]))]
+        # The first frame is the photo itself, from which the system then draws the others again.
+        crops[clip] = np.stack([crop, *drawn[1:]])
     write_aligned(data / "alignment" / "small", crops, system)
     write_shards(data / "audio_features" / "waveform", ((clip, sound[clip]) for clip in in_shards(sound)))
     rows = [(clip, s, split, text[:3], emotion) for clip, (s, split, emotion, text) in SAID.items()]

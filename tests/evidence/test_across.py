@@ -27,7 +27,8 @@ def test_on_its_own_clips_a_system_is_what_it_is_there(run, twin, tmp_path):
         assert strange["system"].endswith("as it is") and own["system"].startswith("`sinha`, trained there")
         # Without marks: figures are kept to some digits, and even that tells a difference where it is all there is.
         figures = [[text.rstrip(" ▲▼") for key, text in row.items() if key != "system"] for row in rows]
-        assert figures[0] == figures[1] and len(figures[0]) == len(FIGURES)
+        # AU F1 has no column where no unit occurs.
+        assert figures[0] == figures[1] and len(figures[0]) >= len(FIGURES) - 1
 
 
 def test_what_cannot_be_compared_is_refused(run, twin, tmp_path):

@@ -86,7 +86,7 @@ def test_the_page_holds_all_that_the_paper_prints(run_of_chen_s, tmp_path):
 def test_the_estimator_agrees_with_its_own_labels_and_an_untrained_classifier_does_not(run_of_chen_s, tmp_path):
     for rows in evidence.table_5(run_of_chen_s, tmp_path).tables.values():
         assert [row["seen by"] for row in rows] == ["the AU classifier", "the landmark estimator"]
-        classifier, estimator = cells(rows, "AU F1 ↑")
+        classifier, estimator = cells(rows, "AU accuracy ↑")
         assert float(estimator) == 1 and float(classifier) < 0.9
 
 
@@ -99,7 +99,8 @@ def test_a_tables_units_are_those_that_occur(run_of_chen_s, tmp_path):
 def test_frames_that_are_the_truth_do_not_differ_from_it(run_of_chen_s, tmp_path):
     (rows,) = evidence.figure_7(run_of_chen_s, tmp_path).tables.values()
     of = {row["system"]: row for row in rows}
-    assert of["`chen_s`"]["difference, mouth (grey levels)"] == "0.00" == of["`chen_s`"]["difference, elsewhere"]
+    # But for the first frame, which is the photo.
+    assert all(float(of["`chen_s`"][f"difference, {where}"]) < 0.1 for where in ("mouth (grey levels)", "elsewhere"))
     # The shipped system moves little but the mouth.
     flow = [float(of["`ground_truth`"][column]) for column in list(rows[0])[3:]]
     assert flow[0] > flow[1]
