@@ -70,7 +70,7 @@ def test_a_system_that_hears_noise_speaks_worse(run):
     loud = tried(run, ["sinha"], CLIPS, partial(draw, kind="babble", snr_db=-10), "loud")
     faint = tried(run, ["sinha"], CLIPS, partial(draw, kind="babble", snr_db=60), "faint")
     lmd = [row_figures(one, one.rows[-1], CLIPS)["lmd"].value for one in (clean, faint, loud)]
-    assert lmd[0] <= lmd[1] < 0.5 * lmd[2]
+    assert lmd[0] <= lmd[1] < 0.8 * lmd[2]
 
 
 def test_the_evidence_has_a_table_of_every_figure_and_kind(run, tmp_path, monkeypatch):
