@@ -140,26 +140,32 @@ def training(of_paper: str, name: str) -> Stage:
     )
 
 
-EMOTION_CLASSIFIER = Stage(
+def judge(name: str, does: str, reads: tuple[str, ...], recipe: str) -> Stage:
+    """The stage that trains a judge of generated clips on real ones. recipe: the file that holds it."""
+    return Stage(
+        name,
+        does,
+        f"judge {name} ${{key}}",
+        ("data/clips", "data/alignment/${key}", *reads),
+        ("seed", "training", name),
+        makes=(f"data/trained/{name}@${{key}}",),
+        losses=(f"losses/{name}@${{key}}.csv",),
+        code=(recipe,),
+        foreach="faces",
+    )
+
+
+EMOTION_CLASSIFIER = judge(
     "emotion_classifier",
     "emotions seen in real faces, the judge of generated ones",
-    "emotion_classifier ${key}",
-    ("data/clips", "data/alignment/${key}"),
-    ("seed", "training", "emotion_classifier"),
-    makes=("data/trained/emotion_classifier@${key}",),
-    losses=("losses/emotion_classifier@${key}.csv",),
-    foreach="faces",
+    (),
+    "pipeline/evaluation/emotion_classifier/training.py",
 )
-
-SYNC = Stage(
+SYNC = judge(
     "sync",
     "sync of real faces and their speech, the judge of generated ones",
-    "sync ${key}",
-    ("data/clips", "data/alignment/${key}", "data/audio_features"),
-    ("seed", "training", "sync"),
-    makes=("data/trained/sync@${key}",),
-    losses=("losses/sync@${key}.csv",),
-    foreach="faces",
+    ("data/audio_features",),
+    "pipeline/evaluation/lip_sync/training.py",
 )
 
 

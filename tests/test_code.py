@@ -155,7 +155,7 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 # stage that called them.
 BY_NAME = {
     *("pipeline/papers/registry.py", "pipeline/systems/system.py", "pipeline/corpus/workers.py"),
-    *("pipeline/evidence/page.py", "stages/training.py"),
+    *("pipeline/evidence/page.py", "stages/judge.py", "stages/training.py"),
 }
 
 

@@ -372,7 +372,7 @@ def test_without_labels_of_emotions_all_else_goes_on(checkout, tmp_path):
         clips.assign(emotion=None).to_parquet(project / "data" / table)
     for part in ("synthesis", "videos", "detection"):
         shutil.rmtree(project / "data" / part / "maity")
-    for stage in (["stages.emotion_classifier", "small"], ["stages.training", "maity", "end_to_end"]):
+    for stage in (["stages.judge", "emotion_classifier", "small"], ["stages.training", "maity", "end_to_end"]):
         assert "labelled" in run(project, "python", "-m", *stage)
     run(project, "python", "-m", "stages.system", "maity")
     assert "skipped" in run(project, "python", "-m", "stages.synthesis", "maity", "small")

@@ -13,7 +13,7 @@ from pipeline.evaluation.emotion_classifier.training import LabelledClips, recip
 from pipeline.evaluation.emotion_classifier.use import load, recognise
 from pipeline.training.data import ClipStore
 from pipeline.training.recipe import NothingToLearn
-from stages import emotion_classifier
+from stages import judge
 
 SMALL = {"width": 0.5, "dropout": 0, "epochs": 8, "excerpt_frames": 2, "batch": 4, "learning_rate": 3e-3}
 
@@ -49,7 +49,7 @@ def train(parameters):
     """Train SMALL, with changes, on what is in `data`; gives the losses."""
 
     def run(data, **changes):
-        emotion_classifier.run("small", parameters(emotion_classifier=SMALL | changes), data, data / "metrics")
+        judge.run("emotion_classifier", "small", parameters(emotion_classifier=SMALL | changes), data, data / "metrics")
         return pd.read_csv(data / "metrics" / "losses" / "emotion_classifier@small.csv")
 
     return run

@@ -9,7 +9,7 @@ from pipeline.evaluation.lip_sync.use import lip_sync, load
 from pipeline.features.windows import from_int16
 from pipeline.training.data import ClipStore
 from pipeline.training.recipe import NothingToLearn
-from stages import sync
+from stages import judge as stage
 
 N_FRAMES, RATE = 48, 22_050
 SHORT = {"width": 0.5, "epochs": 8, "excerpt_frames": 24, "batch": 4, "learning_rate": 3e-3}
@@ -48,7 +48,7 @@ def late(frames, by):
 
 
 def test_planted_delays_are_found_in_clips_that_training_did_not_see(corpus, parameters):
-    sync.run("small", parameters(sync=SHORT), corpus, corpus / "metrics")
+    stage.run("sync", "small", parameters(sync=SHORT), corpus, corpus / "metrics")
     losses = pd.read_csv(corpus / "metrics" / "losses" / "sync@small.csv")
     assert list(losses) == ["phase", "epoch", "generator_matching", "validation_error"]
     judge, store = load(corpus / "trained" / "sync@small", 25), ClipStore(corpus, "small", "crops", "waveform")
